@@ -1,0 +1,150 @@
+# weave: programs, tests and tools.  Not recursive.  One build tree per variant:
+#   make                     release build, programs in bin/
+#   make VARIANT=asan ...    gcc, address and undefined-behaviour sanitizers
+#   make VARIANT=tsan ...    gcc, thread sanitizer
+#   make VARIANT=clang ...   clang, release flags
+#   make VARIANT=fuzz ...    clang, libFuzzer and sanitizers
+# BUILD chooses another build folder, so that several people can build one checkout.
+
+VARIANT ?= release
+BUILD ?= build
+O := $(BUILD)/$(VARIANT)
+BIN := $(if $(filter release,$(VARIANT)),bin,$(O)/bin)
+VERSION := 3.0.0
+
+CC := gcc
+OPTIMIZE := -O2
+SAN :=
+ifeq ($(VARIANT),asan)
+SAN := -fsanitize=address,undefined -fno-sanitize-recover=all
+OPTIMIZE := -O1
+endif
+ifeq ($(VARIANT),tsan)
+SAN := -fsanitize=thread
+OPTIMIZE := -O1
+endif
+ifeq ($(VARIANT),clang)
+CC := clang
+endif
+ifeq ($(VARIANT),fuzz)
+CC := clang
+SAN := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+OPTIMIZE := -O1
+endif
+
+WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
+	-Wold-style-definition -Wwrite-strings -Wpointer-arith -Wcast-qual -Wformat=2 -Wundef \
+	-Wvla -Wno-gnu-zero-variadic-macro-arguments -Werror
+CFLAGS := -std=gnu11 -g $(OPTIMIZE) -fno-strict-aliasing -fno-omit-frame-pointer \
+	-fstack-protector-strong $(SAN) $(WARN)
+CPPFLAGS := -D_GNU_SOURCE -DWEAVE_VERSION='"$(VERSION)"' -Iinclude -MMD -MP
+LDFLAGS := $(SAN)
+LIBS := -lev -lpcap -lmnl -lsodium -lmicrohttpd -ljansson -lnftables -lm
+
+FOLDERS := base gossip ipam router plugin net dns cmd
+PROGRAMS := weaver weave
+MAINS := $(PROGRAMS:%=cmd/%.c)
+# weave (the CLI) speaks HTTP to the router and shares only the base with it.
+LIBS_weave := -lcurl -ljansson
+
+sources = $(filter-out $(MAINS),$(sort $(wildcard $(1)/*.c)))
+objects = $(patsubst %.c,$(O)/%.o,$(call sources,$(1)))
+lib = $(if $(call sources,$(1)),$(O)/lib$(1).a)
+# In link order: a folder's library stands before those it uses.
+libs_of_cmd := cmd plugin dns ipam router gossip net base
+libs_of_plugin := plugin dns ipam router gossip net base
+libs_of_router := router gossip net base
+libs_of_ipam := ipam gossip base
+libs_of_dns := dns gossip base
+libs_of_gossip := gossip base
+libs_of_net := net base
+libs_of_base := base
+libs_of_sim := cmd ipam dns router gossip base
+archives = $(foreach f,$(libs_of_$(1)),$(call lib,$(f)))
+
+.PHONY: all
+all: $(PROGRAMS:%=$(BIN)/%)
+
+.SECONDARY:
+$(O)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+define folder_library
+ifneq ($$(call sources,$(1)),)
+$$(O)/lib$(1).a: $$(call objects,$(1))
+	@rm -f $$@
+	ar rcs $$@ $$^
+endif
+endef
+$(foreach f,$(FOLDERS),$(eval $(call folder_library,$(f))))
+
+$(BIN)/weaver: $(O)/cmd/weaver.o $(call archives,cmd)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# The parts of cmd/ that the CLI is made of are named cli_*.c.
+CLI_OBJECTS := $(patsubst %.c,$(O)/%.o,$(sort $(wildcard cmd/cli_*.c)))
+$(BIN)/weave: $(O)/cmd/weave.o $(CLI_OBJECTS) $(call lib,base)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_weave)
+
+# --- tests ---------------------------------------------------------------------------------
+# tests/unit/<folder>/test_<module>.c and tests/prop/<folder>/prop_<what>.c link the libraries
+# that the folder may use, and nothing else.
+UNIT_SOURCES := $(sort $(wildcard tests/unit/*/test_*.c tests/prop/*/prop_*.c))
+UNIT_PROGRAMS := $(UNIT_SOURCES:%.c=$(O)/%)
+
+define unit_program
+$$(O)/$(1:%.c=%): $$(O)/$(1:%.c=%.o) $$(call archives,$(notdir $(patsubst %/,%,$(dir $(1)))))
+	$$(CC) $$(LDFLAGS) -o $$@ $$^ -lcmocka $$(LIBS)
+endef
+$(foreach t,$(UNIT_SOURCES),$(eval $(call unit_program,$(t))))
+
+SIM_OBJECTS := $(patsubst %.c,$(O)/%.o,$(sort $(wildcard tests/sim/*.c)))
+ifneq ($(SIM_OBJECTS),)
+$(O)/simulate: $(SIM_OBJECTS) $(call archives,sim)
+	$(CC) $(LDFLAGS) -o $@ $^ -lsodium -lm
+endif
+
+FUZZ_PROGRAMS := $(patsubst %.c,$(O)/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+$(O)/tests/fuzz/%: $(O)/tests/fuzz/%.o $(call archives,cmd)
+	$(CC) $(LDFLAGS) $(if $(filter fuzz,$(VARIANT)),-fsanitize=fuzzer) -o $@ $^ $(LIBS)
+
+.PHONY: programs-unit programs-fuzz simulate
+programs-unit: $(UNIT_PROGRAMS)
+programs-fuzz: $(FUZZ_PROGRAMS)
+simulate: $(O)/simulate
+
+.PHONY: test test-unit test-net sim soak fuzz lint layers demo bench
+test:
+	@python3 tests/run.py all
+test-unit:
+	@python3 tests/run.py unit
+test-net: all
+	@python3 tests/run.py net
+sim:
+	@python3 tests/run.py sim
+soak:
+	@python3 tests/run.py soak
+fuzz:
+	@python3 tests/run.py fuzz
+lint:
+	@sh tools/lint
+layers: $(call archives,cmd)
+	@sh tools/layers $(O)
+demo: all
+	@sh tools/demo-story
+bench: all
+	@/usr/bin/python3 bench/sleeve.py
+
+.PHONY: install clean
+PREFIX ?= /usr/local
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man8
+	install -m 755 bin/weave bin/weaver $(DESTDIR)$(PREFIX)/bin/
+	install -m 644 docs/man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8/
+clean:
+	rm -rf $(BUILD) bin
+
+-include $(shell find $(O) -name '*.d' 2>/dev/null)
