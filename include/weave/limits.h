@@ -1,0 +1,43 @@
+/* Every bound in one place, each with its reason.  Pure. */
+#ifndef WEAVE_LIMITS_H
+#define WEAVE_LIMITS_H
+
+/* Control frames: one fits any buffer, and a slow peer blocks others for at most this much. */
+#define FRAME_SIZE_MAX 65536u
+/* Before a peer has proved who it is, one small fixed buffer each (control-plane.md 5). */
+#define HANDSHAKE_SIZE_MAX 2048u
+#define HANDSHAKES_MAX 64u
+#define HANDSHAKE_TIMEOUT_MS 10000u
+
+/* Entries: small enough that sixteen fit a frame. */
+#define ENTRY_SIZE_MAX 4096u
+#define ENTRY_KEY_MAX 255u
+/* Generations and versions at or above this are malformed: a value that can never be exceeded
+ * would lock its key for ever (gossip-review F5e). */
+#define VERSION_LIMIT (UINT64_C(1) << 62)
+/* All entries of all kinds; 1 000 peers with 100 entries each, ten times over. */
+#define STORE_ENTRIES_MAX 1000000u
+/* Entries of one writer, so that one peer cannot fill every store. */
+#define WRITER_ENTRIES_MAX 65536u
+#define GONE_ENTRIES_MAX 4096u
+#define PEERS_MAX 16384u
+
+#define UNICAST_QUEUE_MAX (256u * 1024u)
+#define UNICAST_PAYLOAD_MAX (FRAME_SIZE_MAX - 64u)
+#define OVERLAY_MESSAGE_MAX 1024u
+#define HOP_LIMIT 32u
+
+#define CONN_LIMIT_DEFAULT 100u
+#define TARGETS_MAX 4096u
+#define NICKNAME_MAX 255u
+#define ADDRESSES_PER_PEER_MAX 16u
+
+/* Data path. */
+#define FRAME_DATA_MAX 65535u	     /* an Ethernet frame with all its headers */
+#define ENDPOINTS_LOCAL_MAX 16384u   /* MACs on our own bridge */
+#define ENDPOINTS_LEARNED_MAX 65536u /* MACs seen behind other peers, not published */
+#define ENDPOINT_IPS_MAX 16u
+#define REASSEMBLY_FRAMES_MAX 64u /* per connection, oldest goes first */
+#define REASSEMBLY_TIMEOUT_MS 2000u
+
+#endif
