@@ -1,0 +1,47 @@
+/* Where the data path puts what it wants sent: datagrams to peers and frames to the bridge.
+ *
+ * Pure; belongs to the thread that runs the forwarder.  The world flushes it after every batch of
+ * input (sendmmsg, inject) and calls outbox_clear.  Everything is allocated at start; what does not
+ * fit is dropped and counted, never grown.
+ */
+#ifndef WEAVE_OUTBOX_H
+#define WEAVE_OUTBOX_H
+
+#include <weave/addr.h>
+#include <weave/bytes.h>
+
+#define OUTBOX_DATAGRAMS_MAX 2048u
+#define OUTBOX_FRAMES_MAX 512u
+#define OUTBOX_ARENA_SIZE (4u << 20)
+/* A forwarder call never adds more than this; flush when less is left (outbox_nearly_full). */
+#define OUTBOX_RESERVE (1u << 20)
+
+struct outbox_datagram {
+	struct netaddr to;
+	const uint8_t *data; /* in the arena */
+	uint32_t size;
+};
+
+struct outbox {
+	struct outbox_datagram datagrams[OUTBOX_DATAGRAMS_MAX]; /* in order; DF is set on all */
+	struct bytes frames[OUTBOX_FRAMES_MAX];			/* for the bridge, in order */
+	uint32_t datagrams_count, frames_count;
+	size_t arena_used;
+	uint64_t overflows; /* datagrams or frames dropped for want of room */
+	uint8_t *arena;
+};
+
+void outbox_init(struct outbox *o);
+void outbox_fini(struct outbox *o);
+void outbox_clear(struct outbox *o);
+bool outbox_nearly_full(const struct outbox *o);
+
+/* Room for 'size' bytes that the caller fills now; NULL (counted) when there is none. */
+uint8_t *outbox_datagram(struct outbox *o, struct netaddr to, size_t size);
+uint8_t *outbox_frame(struct outbox *o, size_t size);
+/* So that small frames share a datagram:
+ * grows datagram number n by 'size' bytes and returns them; NULL when it is not the newest
+ * allocation or the arena has no room (the caller then starts another one). */
+uint8_t *outbox_extend(struct outbox *o, uint32_t datagram, size_t size);
+
+#endif

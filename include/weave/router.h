@@ -1,0 +1,102 @@
+/* The data plane of one router: who lives where, what happens to a frame, the paths to peers.
+ *
+ * Pure; loop thread.  The way of a frame:
+ *
+ *   bridge ── router_on_frame ──▶ decide ──▶ outbox.datagrams ──▶ peers      (fragmented to the
+ * path) peers ── router_on_datagram ─▶ decide ─▶ outbox.frames ──▶ bridge, or datagrams (relay)
+ *
+ * The world (router/sleeve_io.c, router/from_bridge_pcap_io.c; tests/sim) feeds frames and
+ * datagrams, flushes the outbox after each batch, and obeys router_deadline.  Published knowledge
+ * and data-path state go straight to the gossip object, which is borrowed and must outlive this.
+ *
+ * Each connection has one sleeve path: set up by OVERLAY messages over the control connection
+ * (receiver index, UDP port), proved by heartbeats that each end hears echoed, its size found by
+ * probing (RFC 8899).  All datagrams carry DF.
+ */
+#ifndef WEAVE_ROUTER_H
+#define WEAVE_ROUTER_H
+
+#include <weave/drop.h>
+#include <weave/gossip.h>
+#include <weave/outbox.h>
+
+struct router_config {
+	peer_name self;
+	uint64_t seed;
+	uint16_t port;	       /* UDP port of our sleeve socket */
+	uint32_t mtu;	       /* of the bridge: largest IP packet a container sends */
+	uint32_t datagram_max; /* largest UDP payload to probe for (underlay MTU - headers) */
+	struct mac bridge_mac; /* source of ICMP messages we make */
+};
+
+struct router;
+
+struct router *router_new(const struct router_config *config, struct gossip *gossip,
+			  struct mono now, struct log *log);
+void router_free(struct router *r);
+
+struct outbox *router_outbox(struct router *r);
+
+/* ---- the world ---- */
+void router_on_frame(struct router *r, struct bytes frame, struct mono now);
+void router_on_datagram(struct router *r, struct netaddr from, struct bytes datagram,
+			struct mono now);
+/* The kernel refused a datagram of 'size' bytes because the first link is smaller (EMSGSIZE). */
+void router_on_too_big(struct router *r, struct netaddr to, size_t size, struct mono now);
+void router_count_drop(struct router *r, enum drop_reason reason, uint64_t count);
+void router_tick(struct router *r, struct mono now);
+struct mono router_deadline(const struct router *r);
+
+/* ---- the engine, from gossip's actions ---- */
+void router_on_up(struct router *r, conn_id conn, peer_name peer, struct netaddr remote,
+		  struct mono now);
+void router_on_down(struct router *r, conn_id conn, struct mono now);
+void router_on_overlay(struct router *r, conn_id conn, struct bytes message, struct mono now);
+void router_on_suspect(struct router *r, peer_name peer, struct mono now);
+void router_on_routes(struct router *r, struct mono now);
+
+/* ---- containers ---- */
+/* A container or the host itself is attached here with this MAC: published at once. */
+void router_add_endpoint(struct router *r, uint32_t segment, struct mac mac,
+			 const struct ip_addr *ips, size_t ips_count, struct mono now);
+void router_remove_endpoint(struct router *r, uint32_t segment, struct mac mac, struct mono now);
+
+/* ---- looking in ---- */
+struct path_info {
+	conn_id conn;
+	peer_name peer;
+	struct netaddr address; /* where its datagrams go */
+	bool established;
+	uint8_t overlay;	/* OVERLAY_* carrying traffic, 0 none */
+	uint32_t mtu;		/* largest inner IP packet that travels in one datagram */
+	uint32_t datagram_size; /* verified UDP payload size */
+	uint32_t rtt_us;
+	char why[96]; /* why not established, or why no better overlay */
+	uint64_t frames_out, frames_in, bytes_out, bytes_in;
+};
+bool router_path_at(const struct router *r, size_t index, struct path_info *info);
+bool router_path_find(const struct router *r, conn_id conn, struct path_info *info);
+
+struct endpoint_info {
+	uint32_t segment;
+	struct mac mac;
+	peer_name peer; /* ourselves for local ones */
+	bool attached, published, frozen;
+	uint64_t idle_ms; /* since last seen or changed */
+	uint32_t ips_count;
+	struct ip_addr ips[ENDPOINT_IPS_MAX];
+};
+bool router_endpoint_at(const struct router *r, size_t index, struct mono now,
+			struct endpoint_info *info);
+const struct drop_counters *router_drops(const struct router *r);
+/* Frames and bytes: from the bridge, to the bridge, relayed. */
+struct router_counters {
+	uint64_t from_bridge, to_bridge, relayed, fragments_out, fragments_in, icmp_sent,
+		mss_clamped;
+	uint64_t bytes_from_bridge, bytes_to_bridge;
+};
+const struct router_counters *router_counters(const struct router *r);
+
+void router_check(struct router *r);
+
+#endif
