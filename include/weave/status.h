@@ -1,0 +1,182 @@
+/* What a router shows of itself: one plain snapshot for `weave status`, `weave report` and the
+ * metrics.
+ *
+ * The engine fills it (cmd/engine.c), plugin/status.c, status_json.c and metrics.c render it. Pure;
+ * loop thread.  Every text is a const char * that must stay valid until status_fini: a literal,
+ * something that outlives the snapshot, or text made with status_text, which the snapshot owns.
+ * NULL means unknown or none.  Texts from peers may hold any bytes; the renderers clean them.
+ *
+ * Arrays grow by the status_add_... functions, which return a zeroed element to fill, valid until
+ * the next one is added to the same array.
+ */
+#ifndef WEAVE_STATUS_H
+#define WEAVE_STATUS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <weave/addr.h>
+
+/* In the order in which `weave status` counts them.  X(NAME, text) */
+#define STATUS_CONNECTION_STATES(X)                                                                \
+	X(ESTABLISHED, "established")                                                              \
+	X(PENDING, "pending")                                                                      \
+	X(RETRYING, "retrying")                                                                    \
+	X(FAILED, "failed")                                                                        \
+	X(CONNECTING, "connecting")
+
+enum status_connection_state {
+#define X(name, text) STATUS_##name,
+	STATUS_CONNECTION_STATES(X)
+#undef X
+	STATUS_CONNECTION_STATES_COUNT
+};
+
+const char *status_connection_state_name(enum status_connection_state state);
+
+struct status_target {
+	const char *text;   /* as the user typed it, or the address that discovery found */
+	bool from_operator; /* false: discovered; `status targets` shows the operator's only */
+};
+
+/* A connection, or a target that has none at present. */
+struct status_connection {
+	bool outbound;
+	const char *address; /* "1.2.3.4:6783" */
+	enum status_connection_state state;
+	peer_name peer; /* PEER_NAME_NONE before the handshake */
+	const char *nickname;
+	const char *overlay; /* "sleeve", "fastdp"; NULL: no data path is up */
+	uint32_t mtu;	     /* of the data path, bytes; 0 unknown */
+	bool encrypted;
+	const char *error;	/* why it failed or is tried again: the last error */
+	const char *not_better; /* why a better overlay is not used */
+	bool retries;		/* 'retry_in_ms' holds */
+	uint64_t retry_in_ms;
+	bool rtt_known;
+	double rtt_ms;
+	uint64_t bytes_in, bytes_out, frames_in, frames_out; /* of the data path */
+};
+
+struct status_peer_connection {
+	peer_name peer;
+	const char *nickname;
+	const char *address;
+	bool outbound, established;
+};
+
+struct status_peer {
+	peer_name name;
+	const char *nickname;
+	uint64_t instance;   /* random per start; Weave Net's UID */
+	uint64_t generation; /* grows with every start */
+	const char *version; /* software */
+	bool self, reachable;
+	struct status_peer_connection *connections;
+	size_t connections_count;
+};
+
+struct status_unicast_route {
+	peer_name dst, via;
+};
+
+struct status_broadcast_route {
+	peer_name source;
+	peer_name *via; /* to whom frames of 'source' are sent on */
+	size_t via_count;
+};
+
+struct status_endpoint {
+	uint64_t mac;
+	uint32_t segment;
+	peer_name peer; /* where it lives */
+	const char *nickname;
+	bool local;
+	uint64_t age_ms; /* since it was last seen or published */
+	struct ip_addr *ips;
+	size_t ips_count;
+};
+
+struct status_drop {
+	const char *name; /* metric label, [a-z0-9_]+ */
+	const char *text; /* for people */
+	uint64_t count;
+};
+
+struct status_store {
+	uint64_t entries, tombstones;
+	const char *digest; /* hex */
+	uint64_t repairs;   /* entries that only digest repair brought */
+	uint64_t conflicts; /* merges of two values under one version */
+};
+
+struct status_capture {
+	uint64_t received, dropped, interface_dropped;
+};
+
+struct status {
+	const char *version;
+	unsigned protocol_min, protocol_max;
+	peer_name name;
+	const char *nickname;
+	uint64_t generation, instance;
+	bool ready; /* until then GET /status answers 503 */
+	bool encryption, discovery;
+	uint16_t port;
+	uint64_t uptime_ms;
+	unsigned conn_limit;   /* 0: none */
+	uint64_t terminations; /* connections that ended, since the start */
+	uint64_t duplicates;   /* of these, second connections to one peer */
+	const char *bridge;    /* "weave" */
+	const char *interface; /* where frames are captured */
+	const char *capture;   /* how: "pcap" */
+	uint32_t mtu;	       /* of the overlay, bytes */
+	struct status_capture captured;
+	struct status_store store;
+
+	struct status_target *targets;
+	size_t targets_count;
+	struct status_connection *connections;
+	size_t connections_count;
+	struct status_peer *peers; /* ourselves too */
+	size_t peers_count;
+	struct status_unicast_route *unicast_routes;
+	size_t unicast_routes_count;
+	struct status_broadcast_route *broadcast_routes;
+	size_t broadcast_routes_count;
+	struct status_endpoint *endpoints;
+	size_t endpoints_count;
+	struct status_drop *drops;
+	size_t drops_count;
+	const char **warnings; /* sentences for the operator, e.g. two peers share one name */
+	size_t warnings_count;
+	const char **trusted_subnets;
+	size_t trusted_subnets_count;
+
+	char **owned; /* texts made by status_text */
+	size_t owned_count;
+};
+
+/* Empty and not ready; status_fini frees all that hangs on it. */
+void status_init(struct status *s);
+void status_fini(struct status *s);
+
+/* A formatted text that lives as long as 's'. */
+const char *status_text(struct status *s, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+void status_add_target(struct status *s, const char *text, bool from_operator);
+struct status_connection *status_add_connection(struct status *s);
+struct status_peer *status_add_peer(struct status *s);
+struct status_peer_connection *status_peer_add_connection(struct status_peer *p);
+void status_add_unicast_route(struct status *s, peer_name dst, peer_name via);
+struct status_broadcast_route *status_add_broadcast_route(struct status *s, peer_name source);
+void status_broadcast_route_add(struct status_broadcast_route *r, peer_name via);
+struct status_endpoint *status_add_endpoint(struct status *s);
+void status_endpoint_add_ip(struct status_endpoint *e, struct ip_addr ip);
+void status_add_drop(struct status *s, const char *name, const char *text, uint64_t count);
+void status_add_warning(struct status *s, const char *text);
+void status_add_trusted_subnet(struct status *s, const char *text);
+
+#endif
