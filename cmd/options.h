@@ -1,0 +1,64 @@
+/* The daemon's options, from its arguments and environment to one struct.
+ *
+ * Pure.  `weave launch` parses with the same code before it starts weaver, so that every mistake
+ * is named before anything has happened.  Arguments win over the environment, later arguments
+ * over earlier ones.  Texts are borrowed from argv and environ.
+ */
+#ifndef WEAVE_CMD_OPTIONS_H
+#define WEAVE_CMD_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <weave/addr.h>
+#include <weave/log.h>
+#include <weave/why.h>
+
+#define OPTIONS_PORT 6783
+#define OPTIONS_CONN_LIMIT 100
+#define OPTIONS_PEERS_MAX 1024
+#define OPTIONS_RUN_DIR "/run/weave"
+#define OPTIONS_STATE_DIR "/var/lib/weave"
+#define OPTIONS_STATUS_ADDR "127.0.0.1:6784"
+#define OPTIONS_MTU_MIN 576u /* smallest that every IPv4 host takes (RFC 791) */
+
+enum weaver_mode {
+	WEAVER_RUN,
+	WEAVER_RESET,	/* remove all kernel objects and state files, then exit */
+	WEAVER_VERSION, /* print the version and exit */
+	WEAVER_HELP	/* print the usage and exit */
+};
+
+struct weaver_options {
+	enum weaver_mode mode;
+	const char *run_dir, *state_dir;
+	int ready_fd;	      /* where "ready <name>" or "error <text>" is written; -1 none */
+	peer_name name;	      /* PEER_NAME_NONE: the persisted one, or a new random one */
+	const char *nickname; /* NULL: the host's name */
+	uint16_t port;	      /* TCP and UDP */
+	struct ip_addr host;  /* listen on and dial from; family 0: any */
+	bool discovery;
+	uint32_t conn_limit; /* 0: unlimited */
+	bool fastdp;
+	uint32_t mtu; /* 0: automatic */
+	const char *bridge;
+	bool status_enabled; /* the read-only HTTP listener */
+	struct netaddr status_addr;
+	const char *socket_group; /* may use the API socket besides root; NULL nobody */
+	enum log_level log_level;
+	bool resume;	    /* take the persisted targets instead of the given peers */
+	const char **peers; /* "host[:port]", checked by hostport_parse; array owned */
+	size_t peers_count;
+};
+
+/* 'args' are those behind the program's name; 'environment' is like environ, NULL-terminated, and
+ * may be NULL.  False, with 'why' naming what is wrong, and '*o' finished. */
+bool weaver_options_parse(struct weaver_options *o, int args_count, const char *const *args,
+			  const char *const *environment, struct why *why);
+void weaver_options_fini(struct weaver_options *o);
+
+/* The usage text of weaver. */
+const char *weaver_options_usage(void);
+
+#endif
