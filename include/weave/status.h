@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include <weave/addr.h>
+#include <weave/time.h>
 
 /* In the order in which `weave status` counts them.  X(NAME, text) */
 #define STATUS_CONNECTION_STATES(X)                                                                \
@@ -30,7 +31,7 @@ enum status_connection_state {
 #define X(name, text) STATUS_##name,
 	STATUS_CONNECTION_STATES(X)
 #undef X
-	STATUS_CONNECTION_STATES_COUNT
+		STATUS_CONNECTION_STATES_COUNT
 };
 
 const char *status_connection_state_name(enum status_connection_state state);
@@ -125,6 +126,7 @@ struct status {
 	bool encryption, discovery;
 	uint16_t port;
 	uint64_t uptime_ms;
+	struct wall now;       /* turns ages into times of day in JSON; 0 leaves those out */
 	unsigned conn_limit;   /* 0: none */
 	uint64_t terminations; /* connections that ended, since the start */
 	uint64_t duplicates;   /* of these, second connections to one peer */
