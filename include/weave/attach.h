@@ -1,0 +1,107 @@
+/* Containers on our bridge, and the host itself on it (expose).
+ *
+ * Attaching makes a veth pair: the host's end `vethwl<7 hex>` is a port of the bridge, the
+ * container's end is called `ethwe` and holds the addresses.  All state is in the kernel: the alias
+ * of the host's end keeps the container's id and the path of its namespace, so attachments are
+ * found again after any restart of the daemon.
+ *
+ * Loop thread; every call may block for some milliseconds.  `net` is a handle in the router's own
+ * namespace, `bridge` what net_bridge_ensure returned last.  On failure `why` is always filled and
+ * everything made by that call is undone.  Results: -EINVAL the request is wrong, -EEXIST the
+ * address is taken, -ENOENT no such container or address, -E2BIG too many; anything else is the
+ * kernel's.
+ */
+#ifndef WEAVE_ATTACH_H
+#define WEAVE_ATTACH_H
+
+#include <weave/net.h>
+
+#define ATTACH_CIDRS_MAX 64u	 /* addresses of one container, and of the host on the bridge */
+#define ATTACH_ID_MAX 64u	 /* bytes: a full Docker id */
+#define ATTACH_NETNS_MAX 160u	 /* bytes: with the id it must fit an alias of 255 */
+#define ATTACH_UNKNOWN_ID "_"	 /* a namespace without a container id */
+#define ATTACH_INTERFACE "ethwe" /* in the container */
+
+struct attachment {
+	char id[ATTACH_ID_MAX + 1];
+	char netns[ATTACH_NETNS_MAX + 1]; /* path by which it was attached */
+	struct netns_id netns_id;
+	int ifindex;		  /* host's end */
+	char name[NET_NAME_SIZE]; /* host's end */
+	int container_ifindex;
+	struct mac mac; /* container's end */
+	uint32_t mtu;	/* container's end */
+	uint32_t cidrs_count;
+	struct cidr cidrs[ATTACH_CIDRS_MAX]; /* no link-local IPv6 addresses */
+};
+
+struct attach_request {
+	const char *id;	   /* [A-Za-z0-9][A-Za-z0-9_.:-]*, or NULL or "_": none */
+	const char *netns; /* absolute path */
+	const struct cidr *cidrs;
+	size_t cidrs_count;   /* 0 is fine: an interface without addresses */
+	bool multicast_route; /* 224.0.0.0/4 goes out of ethwe */
+	uint32_t mtu;	      /* 0: that of the bridge */
+};
+
+/* Attaches, or adds addresses to the container that is attached already; what is there already is
+ * success.  Another namespace under the same id replaces the attachment of the old one (the
+ * container was restarted).  'result' may be NULL. */
+int attach_add(struct net *net, const struct net_bridge *bridge, const struct attach_request *req,
+	       struct attachment *result, struct why *why);
+
+/* By namespace if 'netns' is given, else by id. */
+struct detach_request {
+	const char *id;
+	const char *netns;
+	const struct cidr *cidrs;
+	size_t cidrs_count; /* 0: all */
+};
+
+struct detached {
+	struct attachment left; /* what remains; cidrs_count 0 and ifindex 0: nothing */
+	struct mac mac;		/* of the container's end */
+	uint32_t cidrs_count;
+	struct cidr cidrs[ATTACH_CIDRS_MAX]; /* removed */
+};
+
+/* Removes addresses, all or none of those named; with the last one the interface goes. */
+int attach_remove(struct net *net, const struct net_bridge *bridge,
+		  const struct detach_request *req, struct detached *result, struct why *why);
+
+/* All attachments, in order of host interface index; mem_free(*list).  Veths whose container is
+ * gone are removed on the way. */
+int attach_list(struct net *net, const struct net_bridge *bridge, struct attachment **list,
+		size_t *count, struct why *why);
+
+/* Gives both ends of all attachments this MTU; goes on after a failure and reports the first. */
+int attach_set_mtu(struct net *net, const struct net_bridge *bridge, uint32_t mtu, struct why *why);
+
+/* ---- expose: addresses of the host on the bridge ---- */
+struct exposed {
+	struct cidr cidr;
+	bool masquerade; /* outside hosts and containers see each other's traffic as from here */
+};
+
+/* What is exposed now: the daemon keeps one, filled by expose_load. Change by functions only. */
+struct expose_set {
+	uint32_t count;
+	struct exposed items[ATTACH_CIDRS_MAX];
+};
+
+/* From the kernel at the start: the bridge's addresses and the marks in our nftables table. */
+int expose_load(struct net *net, const struct net_bridge *bridge, struct expose_set *set,
+		struct why *why);
+/* Already exposed is success, and changes 'masquerade' if it differs. */
+int expose_add(struct net *net, const struct net_bridge *bridge, struct expose_set *set,
+	       const struct exposed *items, size_t count, struct why *why);
+/* 'count' 0: all. What is not exposed is ignored; 'removed' (NULL: not wanted) tells what was. */
+int expose_remove(struct net *net, const struct net_bridge *bridge, struct expose_set *set,
+		  const struct cidr *cidrs, size_t count, struct expose_set *removed,
+		  struct why *why);
+/* Puts back addresses and rules that somebody took away (a recreated bridge, a flushed firewall).
+ * Writes the table in one transaction, without a moment in which rules are missing. */
+int expose_assert(struct net *net, const struct net_bridge *bridge, const struct expose_set *set,
+		  struct why *why);
+
+#endif
