@@ -1,0 +1,38 @@
+/* A router's snapshot as text for people, as JSON, and as metrics.
+ *
+ * Pure; loop thread.  Text formats are those of Weave Net, except that attributes in `status
+ * connections` are separated by spaces.  Texts that came from peers are cleaned on the way out:
+ * what is no UTF-8, and control characters, become '?'.
+ */
+#ifndef WEAVE_PLUGIN_STATUS_RENDER_H
+#define WEAVE_PLUGIN_STATUS_RENDER_H
+
+#include <weave/api.h>
+#include <weave/status.h>
+#include <weave/text.h>
+
+struct json_t;
+
+void status_render(const struct status *s, struct text *out);
+void status_render_targets(const struct status *s, struct text *out);
+void status_render_connections(const struct status *s, struct text *out);
+void status_render_peers(const struct status *s, struct text *out);
+
+/* One line: identity (12 characters at most), MAC, addresses. */
+void status_render_attachment(const struct api_attachment *a, struct text *out);
+
+/* Prometheus text format, version 0.0.4. */
+void metrics_render(const struct status *s, struct text *out);
+
+/* New references: the caller frees with json_decref. */
+struct json_t *status_json(const struct status *s); /* what `weave report` shows */
+struct json_t *status_json_targets(const struct status *s);
+struct json_t *status_json_connections(const struct status *s);
+struct json_t *status_json_peers(const struct status *s);
+struct json_t *status_json_attachment(const struct api_attachment *a);
+
+/* Appends 'raw' (NULL counts as empty) without anything that a terminal might obey; returns the
+ * number of characters, which is not that of bytes. */
+size_t status_clean(struct text *out, const char *raw);
+
+#endif
