@@ -1,4 +1,4 @@
-#include "connection_io.h"
+#include <weave/gossip_io.h>
 
 #include <errno.h>
 #include <ev.h>

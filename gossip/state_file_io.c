@@ -1,4 +1,4 @@
-#include "state_file_io.h"
+#include <weave/gossip_io.h>
 
 #include <errno.h>
 #include <fcntl.h>

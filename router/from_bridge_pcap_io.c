@@ -1,4 +1,4 @@
-#include "from_bridge_pcap_io.h"
+#include <weave/router_io.h>
 
 #include <errno.h>
 #include <ev.h>

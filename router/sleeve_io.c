@@ -1,4 +1,4 @@
-#include "sleeve_io.h"
+#include <weave/router_io.h>
 
 #include <errno.h>
 #include <ev.h>

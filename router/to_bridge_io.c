@@ -1,4 +1,4 @@
-#include "to_bridge_io.h"
+#include <weave/router_io.h>
 
 #include <errno.h>
 #include <linux/if_packet.h>

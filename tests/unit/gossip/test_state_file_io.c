@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "../../../gossip/state_file_io.h"
+#include <weave/gossip_io.h>
 
 struct fixture {
 	char folder[64], nested[80], file[100];

@@ -1,0 +1,69 @@
+/* The data plane's way to the world: the sleeve's socket, capture and injection.
+ *
+ * Loop thread.  Each part owns its descriptors; the router object is borrowed.
+ */
+#ifndef WEAVE_ROUTER_IO_H
+#define WEAVE_ROUTER_IO_H
+
+#include <weave/router.h>
+#include <weave/why.h>
+
+struct ev_loop;
+
+/* The sleeve's UDP socket: datagrams between peers and the router object.
+ *
+ * Loop thread.  Owns the socket and its receive buffers; the router object is borrowed.  Receives
+ * in batches (recvmmsg), flushes the outbox's datagrams in batches (sendmmsg).  Every datagram
+ * carries DF and may be larger than the kernel's idea of the path MTU (IP_PMTUDISC_PROBE): the
+ * path's size is the router object's business.
+ */
+struct sleeve_socket;
+
+/* Largest datagram that is received whole. */
+#define SLEEVE_DATAGRAM_MAX 9216u
+
+/* 'host' family 0 = any address. 0 or a negative errno with 'why'. */
+int sleeve_socket_new(struct ev_loop *loop, struct ip_addr host, uint16_t port, struct log *log,
+		      struct sleeve_socket **out, struct why *why);
+void sleeve_socket_start(struct sleeve_socket *s, struct router *router, void (*flush)(void *ctx),
+			 void *ctx);
+void sleeve_socket_free(struct sleeve_socket *s);
+
+/* Sends all datagrams of the outbox; what the kernel refuses is counted, never waited for. */
+void sleeve_socket_send(struct sleeve_socket *s, const struct outbox *outbox);
+
+/* Capture with libpcap: frames that the bridge hands to our port go to the router object.
+ *
+ * Loop thread.  Works on any Ethernet interface.  Frames that we send out of the interface
+ * ourselves are not captured (direction IN).
+ */
+struct capture;
+
+/* 'frame_max': largest frame expected, sizes the slots of the kernel's ring. 0 or -errno. */
+int capture_new(struct ev_loop *loop, const char *interface, uint32_t frame_max, struct log *log,
+		struct capture **out, struct why *why);
+/* 'flush' is called after each batch, and whenever the outbox is nearly full. 'gone' is called
+ * once when the interface has vanished; the capture is then dead and to be freed. */
+void capture_start(struct capture *c, struct router *router, void (*flush)(void *ctx),
+		   void (*gone)(void *ctx), void *ctx);
+void capture_free(struct capture *c);
+
+struct capture_counters {
+	uint64_t received, dropped, dropped_by_interface;
+};
+void capture_counters(const struct capture *c, struct capture_counters *counters);
+
+/* Injection: frames from peers leave through our port into the bridge (AF_PACKET, sendmmsg).
+ *
+ * Loop thread.  Owns one packet socket that receives nothing.
+ */
+struct injector;
+
+/* 0 or -errno with 'why'. */
+int injector_new(const char *interface, struct injector **out, struct why *why);
+void injector_free(struct injector *i);
+
+/* Sends all frames of the outbox; what the kernel refuses is counted on 'router'. */
+void injector_send(struct injector *i, const struct outbox *outbox, struct router *router);
+
+#endif
