@@ -13,6 +13,7 @@
 
 #include <weave/addr.h>
 #include <weave/log.h>
+#include <weave/text.h>
 #include <weave/why.h>
 
 #define OPTIONS_PORT 6783
@@ -58,7 +59,7 @@ bool weaver_options_parse(struct weaver_options *o, int args_count, const char *
 			  const char *const *environment, struct why *why);
 void weaver_options_fini(struct weaver_options *o);
 
-/* The usage text of weaver. */
-const char *weaver_options_usage(void);
+/* Appends the usage text of weaver. */
+void weaver_options_usage(struct text *out);
 
 #endif

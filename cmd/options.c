@@ -1,0 +1,553 @@
+#include "options.h"
+
+#include <string.h>
+
+#include <weave/alloc.h>
+#include <weave/hostport.h>
+#include <weave/must.h>
+
+#define PATH_LENGTH_MAX 80	/* leaves room for "/weave.sock" in a sockaddr_un */
+#define BRIDGE_LENGTH_MAX 15	/* IFNAMSIZ without the NUL */
+#define NICKNAME_LENGTH_MAX 255 /* NICKNAME_MAX of <weave/limits.h> */
+
+enum argument { TAKES_NONE, TAKES_BOOL, TAKES_TEXT };
+
+struct parser {
+	struct weaver_options *o;
+	struct why *why;
+	const char *option; /* as in the message: "--port" or "WEAVE_PORT" */
+	uint64_t seen;	    /* one bit per option that the arguments gave */
+};
+
+struct option {
+	const char *name; /* without the dashes */
+	enum argument argument;
+	bool (*apply)(struct parser *p, const char *value);
+	const char *environment; /* variable that sets it, or NULL */
+	const char *value;	 /* how the usage shows its value */
+	const char *help;	 /* NULL: not in the usage */
+};
+
+static bool refuse(struct parser *p, const char *value, const char *expected)
+{
+	why_set(p->why, WHY_INVALID, "%s: '%.60s' is not %s", p->option, value, expected);
+	return false;
+}
+
+static bool parse_uint(const char *text, uint32_t max, uint32_t *value)
+{
+	uint64_t v = 0;
+
+	if (!*text)
+		return false;
+	for (; *text; text++) {
+		if (*text < '0' || *text > '9')
+			return false;
+		v = v * 10 + (uint64_t)(*text - '0');
+		if (v > max)
+			return false;
+	}
+	*value = (uint32_t)v;
+	return true;
+}
+
+/* The values that Go's flag package takes. */
+static bool parse_bool(const char *text, bool *value)
+{
+	static const char *const yes[] = { "1", "t", "T", "true", "TRUE", "True" };
+	static const char *const no[] = { "0", "f", "F", "false", "FALSE", "False" };
+
+	for (size_t i = 0; i < ARRAY_COUNT(yes); i++) {
+		if (strcmp(text, yes[i]) == 0 || strcmp(text, no[i]) == 0) {
+			*value = strcmp(text, yes[i]) == 0;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool set_directory(struct parser *p, const char *value, const char **directory)
+{
+	if (value[0] != '/' || strlen(value) > PATH_LENGTH_MAX)
+		return refuse(p, value, "an absolute path of at most 80 characters");
+	*directory = value;
+	return true;
+}
+
+static bool set_run_dir(struct parser *p, const char *value)
+{
+	return set_directory(p, value, &p->o->run_dir);
+}
+
+static bool set_state_dir(struct parser *p, const char *value)
+{
+	return set_directory(p, value, &p->o->state_dir);
+}
+
+static bool set_name(struct parser *p, const char *value)
+{
+	if (!peer_name_parse(value, &p->o->name))
+		return refuse(p, value, "a peer name (six hex bytes like 7a:00:11:22:33:44)");
+	return true;
+}
+
+static bool set_nickname(struct parser *p, const char *value)
+{
+	if (!*value || strlen(value) > NICKNAME_LENGTH_MAX)
+		return refuse(p, value, "a name of 1 to 255 bytes");
+	for (const char *c = value; *c; c++)
+		if ((unsigned char)*c < 0x20 || *c == 0x7f)
+			return refuse(p, value, "free of control characters");
+	p->o->nickname = value;
+	return true;
+}
+
+static bool set_port(struct parser *p, const char *value)
+{
+	uint32_t port;
+
+	/* fastdp takes the port behind it. */
+	if (!parse_uint(value, UINT16_MAX - 1, &port) || port == 0)
+		return refuse(p, value, "a port from 1 to 65534");
+	p->o->port = (uint16_t)port;
+	return true;
+}
+
+static bool set_host(struct parser *p, const char *value)
+{
+	if (*value == '\0') {
+		p->o->host = (struct ip_addr){ 0 };
+		return true;
+	}
+	if (!ip_parse(value, &p->o->host))
+		return refuse(p, value, "an IP address");
+	return true;
+}
+
+static bool set_bool(struct parser *p, const char *value, bool *flag)
+{
+	if (!parse_bool(value, flag))
+		return refuse(p, value, "true or false");
+	return true;
+}
+
+static bool set_no_discovery(struct parser *p, const char *value)
+{
+	bool no = false;
+
+	if (!set_bool(p, value, &no))
+		return false;
+	p->o->discovery = !no;
+	return true;
+}
+
+static bool set_no_fastdp(struct parser *p, const char *value)
+{
+	bool no = false;
+
+	/* Weave Net's script takes any text in WEAVE_NO_FASTDP as yes. */
+	if (p->option[0] != '-' && !parse_bool(value, &no))
+		no = true;
+	else if (!set_bool(p, value, &no))
+		return false;
+	p->o->fastdp = !no;
+	return true;
+}
+
+static bool set_conn_limit(struct parser *p, const char *value)
+{
+	if (!parse_uint(value, 10000, &p->o->conn_limit))
+		return refuse(p, value, "a number from 0 (unlimited) to 10000");
+	return true;
+}
+
+static bool set_mtu(struct parser *p, const char *value)
+{
+	uint32_t mtu;
+
+	if (!parse_uint(value, 65535, &mtu) || (mtu != 0 && mtu < OPTIONS_MTU_MIN))
+		return refuse(p, value, "0 (automatic) or a number of bytes from 576 to 65535");
+	p->o->mtu = mtu;
+	return true;
+}
+
+static bool set_bridge(struct parser *p, const char *value)
+{
+	size_t length = strlen(value);
+
+	if (length == 0 || length > BRIDGE_LENGTH_MAX || strcmp(value, ".") == 0 ||
+	    strcmp(value, "..") == 0)
+		return refuse(p, value, "an interface name of 1 to 15 characters");
+	for (const char *c = value; *c; c++)
+		if ((unsigned char)*c <= 0x20 || *c == 0x7f || *c == '/' || *c == ':' || *c == '%')
+			return refuse(p, value, "an interface name");
+	p->o->bridge = value;
+	return true;
+}
+
+/* "127.0.0.1:6784", "[::1]:6784", ":6784" for all addresses, or nothing to turn it off. */
+static bool set_status_addr(struct parser *p, const char *value)
+{
+	struct netaddr a = { .ip = { .family = 4 } };
+	uint32_t port;
+
+	p->o->status_enabled = *value != '\0';
+	if (!p->o->status_enabled)
+		return true;
+	if (*value == ':' && parse_uint(value + 1, UINT16_MAX, &port) && port > 0)
+		a.port = (uint16_t)port;
+	else if (!netaddr_parse(value, 0, &a) || a.port == 0)
+		return refuse(p, value, "<ip>:<port>, :<port> or empty");
+	p->o->status_addr = a;
+	return true;
+}
+
+static bool set_socket_group(struct parser *p, const char *value)
+{
+	if (!*value || strlen(value) > 32)
+		return refuse(p, value, "a group's name");
+	p->o->socket_group = value;
+	return true;
+}
+
+static bool set_log_level(struct parser *p, const char *value)
+{
+	static const char *const names[] = { "debug", "info", "warning", "error" };
+
+	for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+		if (strcmp(value, names[i]) == 0) {
+			p->o->log_level = (enum log_level)i;
+			return true;
+		}
+	}
+	return refuse(p, value, "debug, info, warning or error");
+}
+
+static bool set_resume(struct parser *p, const char *value)
+{
+	return set_bool(p, value, &p->o->resume);
+}
+
+static bool set_ready_fd(struct parser *p, const char *value)
+{
+	uint32_t fd;
+
+	if (!parse_uint(value, 1u << 20, &fd) || fd < 3)
+		return refuse(p, value, "a file descriptor above 2");
+	p->o->ready_fd = (int)fd;
+	return true;
+}
+
+static bool set_mode(struct parser *p, enum weaver_mode mode)
+{
+	/* The first one that stops us from running wins. */
+	if (p->o->mode == WEAVER_RUN)
+		p->o->mode = mode;
+	return true;
+}
+
+static bool set_reset(struct parser *p, const char *value)
+{
+	(void)value;
+	return set_mode(p, WEAVER_RESET);
+}
+
+static bool set_version(struct parser *p, const char *value)
+{
+	(void)value;
+	return set_mode(p, WEAVER_VERSION);
+}
+
+static bool set_help(struct parser *p, const char *value)
+{
+	(void)value;
+	return set_mode(p, WEAVER_HELP);
+}
+
+/* Options of Weave Net whose wish is already fulfilled. */
+static bool accept_bool(struct parser *p, const char *value)
+{
+	bool ignored;
+
+	return p->option[0] != '-' || set_bool(p, value, &ignored);
+}
+
+/* What protects or changes traffic must not be ignored, so it is refused until it exists.  An
+ * empty value asks for nothing. */
+static bool refuse_encryption(struct parser *p, const char *value)
+{
+	if (*value)
+		why_set(p->why, WHY_INVALID,
+			"%s: this router does not encrypt yet and refuses to start as if it did",
+			p->option);
+	return *value == '\0';
+}
+
+static bool refuse_ipam(struct parser *p, const char *value)
+{
+	if (*value)
+		why_set(p->why, WHY_INVALID,
+			"%s: this router does not run IPAM; give addresses as <ip>/<prefix length>",
+			p->option);
+	return *value == '\0';
+}
+
+static bool refuse_dns(struct parser *p, const char *value)
+{
+	(void)value;
+	why_set(p->why, WHY_INVALID, "%s: this router does not run WeaveDNS", p->option);
+	return false;
+}
+
+static bool refuse_docker(struct parser *p, const char *value)
+{
+	bool wanted = true;
+
+	if (parse_bool(value, &wanted) && !wanted)
+		return true;
+	why_set(p->why, WHY_INVALID, "%s: this router has no Docker plugin and no proxy",
+		p->option);
+	return false;
+}
+
+static const struct option options[] = {
+	{ "run-dir", TAKES_TEXT, set_run_dir, "WEAVE_RUN_DIR", "<dir>",
+	  "API socket, pid and log file (/run/weave)" },
+	{ "state-dir", TAKES_TEXT, set_state_dir, "WEAVE_STATE_DIR", "<dir>",
+	  "what survives a restart (/var/lib/weave)" },
+	{ "name", TAKES_TEXT, set_name, NULL, "<peer name>",
+	  "48 bits like a MAC address (random, then kept)" },
+	{ "nickname", TAKES_TEXT, set_nickname, NULL, "<text>", "for people (the host's name)" },
+	{ "port", TAKES_TEXT, set_port, "WEAVE_PORT", "<port>", "TCP and UDP (6783)" },
+	{ "host", TAKES_TEXT, set_host, NULL, "<ip>", "listen on and dial from this address only" },
+	{ "no-discovery", TAKES_BOOL, set_no_discovery, NULL, "",
+	  "connect to the given peers only" },
+	{ "conn-limit", TAKES_TEXT, set_conn_limit, NULL, "<number>",
+	  "most connections to dial, 0 unlimited (100)" },
+	{ "no-fastdp", TAKES_BOOL, set_no_fastdp, "WEAVE_NO_FASTDP", "",
+	  "carry frames in user space only" },
+	{ "mtu", TAKES_TEXT, set_mtu, "WEAVE_MTU", "<bytes>", "of the overlay, 0 automatic (0)" },
+	{ "weave-bridge", TAKES_TEXT, set_bridge, NULL, "<name>",
+	  "bridge of the containers (weave)" },
+	{ "status-addr", TAKES_TEXT, set_status_addr, "WEAVE_STATUS_ADDR", "<ip:port>",
+	  "read-only HTTP, empty: off (127.0.0.1:6784)" },
+	{ "http-addr", TAKES_TEXT, set_status_addr, "WEAVE_HTTP_ADDR", "<ip:port>",
+	  "the same; the control API is on the socket only" },
+	{ "socket-group", TAKES_TEXT, set_socket_group, NULL, "<group>",
+	  "may use the control API besides root" },
+	{ "log-level", TAKES_TEXT, set_log_level, NULL, "<level>",
+	  "debug, info, warning or error (info)" },
+	{ "resume", TAKES_BOOL, set_resume, NULL, "", "connect to the peers of the last run" },
+	{ "no-restart", TAKES_BOOL, accept_bool, NULL, "",
+	  "accepted; this router never restarts itself" },
+	{ "ready-fd", TAKES_TEXT, set_ready_fd, NULL, "<fd>",
+	  "write 'ready <name>' or 'error <text>' there" },
+	{ "reset", TAKES_NONE, set_reset, NULL, "",
+	  "remove all network objects and state, then exit" },
+	{ "version", TAKES_NONE, set_version, NULL, "", "print the version and exit" },
+	{ "help", TAKES_NONE, set_help, NULL, "", "print this and exit" },
+	{ "no-bridged-fastdp", TAKES_BOOL, accept_bool, "WEAVE_NO_BRIDGED_FASTDP", NULL, NULL },
+	{ "no-dns", TAKES_BOOL, accept_bool, NULL, NULL, NULL },
+	{ "password", TAKES_TEXT, refuse_encryption, "WEAVE_PASSWORD", NULL, NULL },
+	{ "password-file", TAKES_TEXT, refuse_encryption, NULL, NULL, NULL },
+	{ "trusted-subnets", TAKES_TEXT, refuse_encryption, NULL, NULL, NULL },
+	{ "ipalloc-range", TAKES_TEXT, refuse_ipam, NULL, NULL, NULL },
+	{ "iprange", TAKES_TEXT, refuse_ipam, NULL, NULL, NULL },
+	{ "ipalloc-init", TAKES_TEXT, refuse_ipam, NULL, NULL, NULL },
+	{ "ipalloc-default-subnet", TAKES_TEXT, refuse_ipam, NULL, NULL, NULL },
+	{ "dns-domain", TAKES_TEXT, refuse_dns, NULL, NULL, NULL },
+	{ "dns-listen-address", TAKES_TEXT, refuse_dns, NULL, NULL, NULL },
+	{ "dns-ttl", TAKES_TEXT, refuse_dns, NULL, NULL, NULL },
+	{ "dns-fallback-timeout", TAKES_TEXT, refuse_dns, NULL, NULL, NULL },
+	{ "resolv-conf", TAKES_TEXT, refuse_dns, NULL, NULL, NULL },
+	{ "plugin", TAKES_BOOL, refuse_docker, NULL, NULL, NULL },
+	{ "plugin-v2", TAKES_BOOL, refuse_docker, NULL, NULL, NULL },
+	{ "proxy", TAKES_BOOL, refuse_docker, NULL, NULL, NULL },
+};
+
+_Static_assert(ARRAY_COUNT(options) <= 64, "a bit of 'seen' for each");
+
+/* --- peers -------------------------------------------------------------------------------- */
+
+static bool add_peer(struct parser *p, const char *text)
+{
+	struct weaver_options *o = p->o;
+	struct hostport parsed;
+
+	if (!hostport_parse(text, &parsed, p->why))
+		return false;
+	if (o->peers_count == OPTIONS_PEERS_MAX) {
+		why_set(p->why, WHY_INVALID, "more than %d peers", OPTIONS_PEERS_MAX);
+		return false;
+	}
+	if ((o->peers_count & (o->peers_count - 1)) == 0)
+		o->peers = mem_resize(o->peers, o->peers_count ? 2 * o->peers_count : 1,
+				      sizeof *o->peers);
+	o->peers[o->peers_count++] = text;
+	return true;
+}
+
+/* --- arguments and environment ------------------------------------------------------------ */
+
+static const char *get_environment(const char *const *environment, const char *name)
+{
+	size_t size = strlen(name);
+
+	for (; environment && *environment; environment++)
+		if (strncmp(*environment, name, size) == 0 && (*environment)[size] == '=')
+			return *environment + size + 1;
+	return NULL;
+}
+
+/* Whether the arguments gave this option or another name of it. */
+static bool is_seen(const struct parser *p, const struct option *option)
+{
+	for (size_t i = 0; i < ARRAY_COUNT(options); i++)
+		if (p->seen >> i & 1 &&
+		    (&options[i] == option ||
+		     (option->apply == set_status_addr && options[i].apply == set_status_addr)))
+			return true;
+	return false;
+}
+
+/* An empty variable is as good as none, except that it turns the HTTP listener off. */
+static bool apply_environment(struct parser *p, const char *const *environment)
+{
+	/* Backwards, so that WEAVE_STATUS_ADDR wins over Weave Net's WEAVE_HTTP_ADDR. */
+	for (size_t i = ARRAY_COUNT(options); i > 0; i--) {
+		const struct option *option = &options[i - 1];
+		const char *value = option->environment
+					    ? get_environment(environment, option->environment)
+					    : NULL;
+
+		if (!value || (!*value && option->apply != set_status_addr) || is_seen(p, option))
+			continue;
+		p->option = option->environment;
+		if (!option->apply(p, value))
+			return false;
+	}
+	return true;
+}
+
+static const struct option *find_option(const char *name, size_t size)
+{
+	for (size_t i = 0; i < ARRAY_COUNT(options); i++)
+		if (strlen(options[i].name) == size && memcmp(options[i].name, name, size) == 0)
+			return &options[i];
+	return NULL;
+}
+
+/* Weave Net's old spellings with one dash. */
+static bool one_dash_works(const struct option *option)
+{
+	return strcmp(option->name, "port") == 0 || strcmp(option->name, "password") == 0 ||
+	       strcmp(option->name, "iprange") == 0;
+}
+
+/* Applies args[*index] and, if it needs one, the value behind it. */
+static bool apply_option(struct parser *p, const char *const *args, int count, int *index)
+{
+	const char *arg = args[*index], *name = arg + (arg[1] == '-' ? 2 : 1), *value;
+	size_t size = strcspn(name, "=");
+	const struct option *option = find_option(name, size);
+	char shown[40] = "--";
+
+	if (strcmp(arg, "-h") == 0)
+		return set_help(p, "");
+	if (!option || (arg[1] != '-' && !one_dash_works(option))) {
+		why_set(p->why, WHY_INVALID, "unknown option %.60s", arg);
+		return false;
+	}
+	MUST(strlen(option->name) < sizeof shown - 2);
+	strcpy(shown + 2, option->name);
+	p->option = shown;
+	value = name[size] == '=' ? name + size + 1 : NULL;
+	if (option->argument == TAKES_NONE && value) {
+		why_set(p->why, WHY_INVALID, "%s takes no value", shown);
+		return false;
+	}
+	if (option->argument == TAKES_TEXT && !value) {
+		if (*index + 1 >= count) {
+			why_set(p->why, WHY_INVALID, "%s needs a value", shown);
+			return false;
+		}
+		value = args[++*index];
+	}
+	p->seen |= UINT64_C(1) << (option - options);
+	return option->apply(p, value ? value : "true");
+}
+
+static bool apply_arguments(struct parser *p, const char *const *args, int count)
+{
+	bool options_over = false;
+
+	for (int i = 0; i < count; i++) {
+		if (options_over || args[i][0] != '-') {
+			if (!add_peer(p, args[i]))
+				return false;
+		} else if (strcmp(args[i], "--") == 0) {
+			options_over = true;
+		} else if (!apply_option(p, args, count, &i)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool check_combination(struct parser *p)
+{
+	const struct weaver_options *o = p->o;
+
+	if (o->resume && o->peers_count) {
+		why_set(p->why, WHY_INVALID,
+			"--resume uses the peers of the last run: give none here");
+		return false;
+	}
+	if (o->mode == WEAVER_RESET && o->peers_count) {
+		why_set(p->why, WHY_INVALID, "--reset takes no peers");
+		return false;
+	}
+	return true;
+}
+
+bool weaver_options_parse(struct weaver_options *o, int args_count, const char *const *args,
+			  const char *const *environment, struct why *why)
+{
+	struct parser p = { .o = o, .why = why };
+
+	*o = (struct weaver_options){
+		.run_dir = OPTIONS_RUN_DIR,
+		.state_dir = OPTIONS_STATE_DIR,
+		.ready_fd = -1,
+		.port = OPTIONS_PORT,
+		.discovery = true,
+		.conn_limit = OPTIONS_CONN_LIMIT,
+		.fastdp = true,
+		.bridge = "weave",
+		.log_level = LOG_INFO_LEVEL,
+	};
+	p.option = "default";
+	if (!set_status_addr(&p, OPTIONS_STATUS_ADDR) || !apply_arguments(&p, args, args_count) ||
+	    !apply_environment(&p, environment) || !check_combination(&p)) {
+		weaver_options_fini(o);
+		return false;
+	}
+	return true;
+}
+
+void weaver_options_fini(struct weaver_options *o)
+{
+	mem_free(o->peers);
+	o->peers = NULL;
+	o->peers_count = 0;
+}
+
+void weaver_options_usage(struct text *out)
+{
+	text_add_string(out, "Usage: weaver [options] [peer...]\n"
+			     "A peer is host[:port].  Options, with defaults in parentheses:\n");
+	for (size_t i = 0; i < ARRAY_COUNT(options); i++)
+		if (options[i].help)
+			text_add(out, "  --%-14s %-11s %s\n", options[i].name, options[i].value,
+				 options[i].help);
+}

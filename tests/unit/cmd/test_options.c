@@ -1,0 +1,296 @@
+/* The daemon's options: defaults, every option right and wrong, environment, combinations. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <weave/must.h>
+
+#include "../../../cmd/options.h"
+
+#define ARGS_MAX 8
+
+static bool parse(struct weaver_options *o, const char *const *args, const char *const *environment,
+		  struct why *why)
+{
+	int count = 0;
+
+	while (count < ARGS_MAX && args[count])
+		count++;
+	*why = (struct why){ 0 };
+	return weaver_options_parse(o, count, args, environment, why);
+}
+
+static void nothing_given_gives_the_defaults(void **state)
+{
+	struct weaver_options o;
+	struct why why;
+
+	(void)state;
+	assert_true(parse(&o, (const char *[]){ NULL }, NULL, &why));
+	assert_int_equal(o.mode, WEAVER_RUN);
+	assert_string_equal(o.run_dir, "/run/weave");
+	assert_string_equal(o.state_dir, "/var/lib/weave");
+	assert_int_equal(o.ready_fd, -1);
+	assert_int_equal(o.name, PEER_NAME_NONE);
+	assert_int_equal(o.port, 6783);
+	assert_int_equal(o.host.family, 0);
+	assert_true(o.discovery);
+	assert_int_equal(o.conn_limit, 100);
+	assert_true(o.fastdp);
+	assert_int_equal(o.mtu, 0);
+	assert_string_equal(o.bridge, "weave");
+	assert_true(o.status_enabled);
+	assert_int_equal(o.status_addr.port, 6784);
+	assert_int_equal(o.status_addr.ip.b[0], 127);
+	assert_int_equal(o.log_level, LOG_INFO_LEVEL);
+	assert_false(o.resume);
+	assert_int_equal(o.peers_count, 0);
+	weaver_options_fini(&o);
+}
+
+static void options_and_peers_may_be_mixed(void **state)
+{
+	const char *args[] = { "host1", "--port=7000", "[fd00::1]:99", "--nickname",
+			       "n1",	"--",	       "host2:1",      NULL };
+	struct weaver_options o;
+	struct why why;
+
+	(void)state;
+	assert_true(parse(&o, args, NULL, &why));
+	assert_int_equal(o.port, 7000);
+	assert_string_equal(o.nickname, "n1");
+	assert_int_equal(o.peers_count, 3);
+	assert_string_equal(o.peers[0], "host1");
+	assert_string_equal(o.peers[1], "[fd00::1]:99");
+	assert_string_equal(o.peers[2], "host2:1");
+	weaver_options_fini(&o);
+}
+
+static void all_values_arrive(void **state)
+{
+	const char *one[] = { "--name=7a:00:00:00:00:01", "--host=10.0.0.1", "--no-discovery",
+			      "--conn-limit=0",		  "--no-fastdp",     "--mtu=1400",
+			      "--weave-bridge=br0",	  "--resume" };
+	const char *two[] = { "--status-addr=:99",  "--socket-group=staff",
+			      "--log-level=debug",  "--ready-fd=5",
+			      "--run-dir=/a",	    "--state-dir=/b",
+			      "--no-restart=false", "--no-dns" };
+	struct weaver_options o;
+	struct why why;
+
+	(void)state;
+	assert_true(parse(&o, one, NULL, &why));
+	assert_int_equal(o.name, 0x7a0000000001u);
+	assert_int_equal(o.host.family, 4);
+	assert_false(o.discovery);
+	assert_int_equal(o.conn_limit, 0);
+	assert_false(o.fastdp);
+	assert_int_equal(o.mtu, 1400);
+	assert_string_equal(o.bridge, "br0");
+	assert_true(o.resume);
+	weaver_options_fini(&o);
+
+	assert_true(parse(&o, two, NULL, &why));
+	assert_int_equal(o.status_addr.port, 99);
+	assert_int_equal(o.status_addr.ip.b[0], 0);
+	assert_string_equal(o.socket_group, "staff");
+	assert_int_equal(o.log_level, LOG_DEBUG_LEVEL);
+	assert_int_equal(o.ready_fd, 5);
+	assert_string_equal(o.run_dir, "/a");
+	assert_string_equal(o.state_dir, "/b");
+	weaver_options_fini(&o);
+}
+
+/* Each is refused, and the message holds the text behind it. */
+static const char *const wrong[][2] = {
+	{ "--prot=1", "--prot" },
+	{ "-x", "-x" },
+	{ "-nickname=a", "-nickname" },
+	{ "--port", "--port needs a value" },
+	{ "--port=0", "--port: '0'" },
+	{ "--port=65535", "--port" },
+	{ "--port=6783x", "6783x" },
+	{ "--port=", "--port" },
+	{ "--name=nobody", "--name: 'nobody'" },
+	{ "--name=00:00:00:00:00:00", "--name" },
+	{ "--nickname=", "--nickname" },
+	{ "--nickname=a\nb", "--nickname" },
+	{ "--host=localhost", "--host: 'localhost'" },
+	{ "--no-discovery=maybe", "'maybe'" },
+	{ "--no-fastdp=maybe", "'maybe'" },
+	{ "--conn-limit=-1", "--conn-limit" },
+	{ "--conn-limit=99999999999999999999", "--conn-limit" },
+	{ "--mtu=575", "--mtu" },
+	{ "--mtu=65536", "--mtu" },
+	{ "--weave-bridge=sixteencharacter", "--weave-bridge" },
+	{ "--weave-bridge=a/b", "--weave-bridge" },
+	{ "--weave-bridge=..", "--weave-bridge" },
+	{ "--status-addr=localhost:1", "--status-addr" },
+	{ "--status-addr=127.0.0.1", "--status-addr" },
+	{ "--http-addr=:0", "--http-addr" },
+	{ "--log-level=loud", "'loud'" },
+	{ "--ready-fd=2", "--ready-fd" },
+	{ "--run-dir=here", "--run-dir" },
+	{ "--reset=1", "--reset takes no value" },
+	{ "--password=x", "--password: this router does not encrypt" },
+	{ "-password=x", "--password" },
+	{ "--password-file=/x", "--password-file" },
+	{ "--trusted-subnets=10.0.0.0/8", "--trusted-subnets" },
+	{ "--ipalloc-range=10.2.0.0/16", "IPAM" },
+	{ "-iprange=10.2.0.0/16", "IPAM" },
+	{ "--ipalloc-init=seed=a", "IPAM" },
+	{ "--dns-domain=x.", "WeaveDNS" },
+	{ "--plugin", "Docker plugin" },
+	{ "host:0", "host:0" },
+	{ "1.2.3.400", "1.2.3.400" },
+	{ "a b", "a b" },
+	{ "[::1", "[::1" },
+	{ "", "host is missing" },
+};
+
+static void every_mistake_is_named(void **state)
+{
+	struct weaver_options o;
+	struct why why;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(wrong); i++) {
+		const char *args[] = { wrong[i][0], NULL };
+
+		if (parse(&o, args, NULL, &why))
+			fail_msg("%s", args[0]);
+		if (!strstr(why.text, wrong[i][1]))
+			fail_msg("%s: the message is: %s", args[0], why.text);
+		weaver_options_fini(&o);
+	}
+}
+
+static void what_asks_for_nothing_is_accepted(void **state)
+{
+	static const char *const fine[] = { "--password=", "--ipalloc-range=", "--plugin=false",
+					    "--status-addr=", "--host=" };
+	struct weaver_options o;
+	struct why why;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(fine); i++) {
+		if (!parse(&o, (const char *[]){ fine[i], NULL }, NULL, &why))
+			fail_msg("%s: %s", fine[i], why.text);
+		weaver_options_fini(&o);
+	}
+}
+
+static void arguments_win_over_the_environment(void **state)
+{
+	const char *environment[] = { "WEAVE_PORT=7001",	"WEAVE_MTU=1300",
+				      "WEAVE_NO_FASTDP=please", "WEAVE_STATUS_ADDR=",
+				      "WEAVE_HTTP_ADDR=:5",	"WEAVE_RUN_DIR=/r",
+				      "WEAVE_STATE_DIR=/s",	"WEAVE_PORTX=1",
+				      "WEAVE_PASSWORD=",	NULL };
+	struct weaver_options o;
+	struct why why;
+
+	(void)state;
+	assert_true(parse(&o, (const char *[]){ NULL }, environment, &why));
+	assert_int_equal(o.port, 7001);
+	assert_int_equal(o.mtu, 1300);
+	assert_false(o.fastdp);
+	assert_false(o.status_enabled);
+	assert_string_equal(o.run_dir, "/r");
+	assert_string_equal(o.state_dir, "/s");
+	weaver_options_fini(&o);
+
+	assert_true(parse(&o,
+			  (const char *[]){ "--port=9", "--no-fastdp=false", "--http-addr=:6",
+					    "--run-dir=/x", NULL },
+			  environment, &why));
+	assert_int_equal(o.port, 9);
+	assert_true(o.fastdp);
+	assert_true(o.status_enabled);
+	assert_int_equal(o.status_addr.port, 6);
+	assert_string_equal(o.run_dir, "/x");
+	weaver_options_fini(&o);
+}
+
+static void wrong_variables_are_named(void **state)
+{
+	struct weaver_options o;
+	struct why why;
+
+	(void)state;
+	assert_false(parse(&o, (const char *[]){ NULL }, (const char *[]){ "WEAVE_PORT=x", NULL },
+			   &why));
+	assert_non_null(strstr(why.text, "WEAVE_PORT: 'x'"));
+	assert_false(parse(&o, (const char *[]){ NULL },
+			   (const char *[]){ "WEAVE_PASSWORD=x", NULL }, &why));
+	assert_non_null(strstr(why.text, "WEAVE_PASSWORD"));
+	/* An argument that takes the wish back is obeyed. */
+	assert_true(parse(&o, (const char *[]){ "--password=", NULL },
+			  (const char *[]){ "WEAVE_PASSWORD=x", NULL }, &why));
+	weaver_options_fini(&o);
+}
+
+static void combinations_that_make_no_sense_are_refused(void **state)
+{
+	struct weaver_options o;
+	struct why why;
+
+	(void)state;
+	assert_false(parse(&o, (const char *[]){ "--resume", "host1", NULL }, NULL, &why));
+	assert_non_null(strstr(why.text, "--resume"));
+	assert_false(parse(&o, (const char *[]){ "--reset", "host1", NULL }, NULL, &why));
+	assert_true(parse(&o, (const char *[]){ "--reset", "--version", NULL }, NULL, &why));
+	assert_int_equal(o.mode, WEAVER_RESET);
+	weaver_options_fini(&o);
+}
+
+static void too_many_peers_are_refused(void **state)
+{
+	const char **args = calloc(OPTIONS_PEERS_MAX + 1, sizeof *args);
+	struct weaver_options o;
+	struct why why = { 0 };
+
+	(void)state;
+	assert_non_null(args);
+	for (size_t i = 0; i <= OPTIONS_PEERS_MAX; i++)
+		args[i] = "h";
+	assert_true(weaver_options_parse(&o, OPTIONS_PEERS_MAX, args, NULL, &why));
+	weaver_options_fini(&o);
+	assert_false(weaver_options_parse(&o, OPTIONS_PEERS_MAX + 1, args, NULL, &why));
+	free(args);
+}
+
+static void the_usage_names_the_options(void **state)
+{
+	struct text text = { 0 };
+
+	(void)state;
+	weaver_options_usage(&text);
+	assert_non_null(strstr(text_string(&text), "--run-dir"));
+	assert_non_null(strstr(text_string(&text), "--no-fastdp"));
+	assert_null(strstr(text_string(&text), "--trusted-subnets"));
+	text_fini(&text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(nothing_given_gives_the_defaults),
+		cmocka_unit_test(options_and_peers_may_be_mixed),
+		cmocka_unit_test(all_values_arrive),
+		cmocka_unit_test(every_mistake_is_named),
+		cmocka_unit_test(what_asks_for_nothing_is_accepted),
+		cmocka_unit_test(arguments_win_over_the_environment),
+		cmocka_unit_test(wrong_variables_are_named),
+		cmocka_unit_test(combinations_that_make_no_sense_are_refused),
+		cmocka_unit_test(too_many_peers_are_refused),
+		cmocka_unit_test(the_usage_names_the_options),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
