@@ -585,13 +585,14 @@ static bool match(const char *pattern, const char *path, const char **found)
 /* The route of the request, or NULL after the answer that there is none. */
 static const struct route *find_route(struct exchange *x, const char *path)
 {
-	const char *found[PATH_ARGUMENTS_MAX] = { NULL };
 	const char *allow = NULL, *method = x->request->method;
 
 	/* HEAD is GET whose body the server leaves out (RFC 9110, 9.3.2). */
 	if (strcmp(method, "HEAD") == 0)
 		method = "GET";
 	for (size_t i = 0; i < ARRAY_COUNT(routes); i++) {
+		const char *found[PATH_ARGUMENTS_MAX] = { NULL };
+
 		if (!match(routes[i].pattern, path, found))
 			continue;
 		if (strcmp(routes[i].method, method) != 0) {
