@@ -1,0 +1,269 @@
+/* Keeps the kernel's side as the router needs it: bridge, capture port, attached containers.
+ *
+ * Somebody may delete the bridge, flush the firewall, or kill a container; the kernel tells, and
+ * the state is listed anew and repaired a moment later, all at once.
+ */
+#include "daemon.h"
+
+#include <string.h>
+
+#include <weave/alloc.h>
+#include <weave/sockaddr_io.h>
+
+#define REPAIR_DELAY_S 0.05
+#define REPAIR_RETRY_S 2.0
+#define RELIST_DELAY_S 0.1
+#define EVENTS_PER_TURN 256
+#define SEGMENT_DEFAULT 0u
+
+static void on_capture_gone(void *ctx);
+
+bool bridge_watch_open_capture(struct daemon *d, struct why *why)
+{
+	/* Ethernet header and two VLAN tags on top of the largest IP packet. */
+	uint32_t frame_max = d->mtu + 14 + 8;
+
+	capture_free(d->capture);
+	injector_free(d->injector);
+	d->capture = NULL;
+	d->injector = NULL;
+	if (capture_new(d->loop, d->bridge.names.capture, frame_max, &d->log, &d->capture, why) < 0)
+		return false;
+	if (injector_new(d->bridge.names.capture, &d->injector, why) < 0)
+		return false;
+	capture_start(d->capture, engine_router(d->engine), daemon_flush, on_capture_gone, d);
+	return true;
+}
+
+static void soon(struct daemon *d, struct ev_timer *timer, double delay_s)
+{
+	if (ev_is_active(timer) || d->stopping)
+		return;
+	ev_timer_set(timer, delay_s, 0.);
+	ev_timer_start(d->loop, timer);
+}
+
+static void on_capture_gone(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	log_warning(&d->log, "capture port %s is gone; repairing", d->bridge.names.capture);
+	soon(d, &d->repair, REPAIR_DELAY_S);
+}
+
+static bool repair(struct daemon *d, struct why *why)
+{
+	int capture_before = d->bridge.capture_ifindex;
+
+	if (net_bridge_ensure(d->net, d->options->bridge, d->bridge.mac, d->mtu, &d->bridge, why))
+		return false;
+	net_monitor_watch(d->monitor, d->bridge.bridge_ifindex);
+	if (expose_assert(d->net, &d->bridge, &d->exposed, why))
+		return false;
+	if (d->bridge.capture_ifindex != capture_before || !d->capture || !d->injector)
+		return bridge_watch_open_capture(d, why);
+	return true;
+}
+
+static void on_repair(struct ev_loop *loop, struct ev_timer *w, int events)
+{
+	struct daemon *d = w->data;
+	struct why why;
+
+	(void)loop;
+	(void)events;
+	if (repair(d, &why)) {
+		log_info(&d->log, "bridge %s is in order", d->options->bridge);
+	} else {
+		log_error(&d->log, "cannot repair bridge %s: %s; next try in %.0f s",
+			  d->options->bridge, why.text, REPAIR_RETRY_S);
+		soon(d, &d->repair, REPAIR_RETRY_S);
+	}
+	bridge_watch_relist(d);
+}
+
+/* ---- what lives on the bridge ---- */
+
+static struct local_endpoint *local_of(struct daemon *d, struct mac mac)
+{
+	for (size_t i = 0; i < d->locals_count; i++)
+		if (mac_equal(d->locals[i].mac, mac))
+			return &d->locals[i];
+	d->locals = mem_resize(d->locals, d->locals_count + 1, sizeof *d->locals);
+	memset(&d->locals[d->locals_count], 0, sizeof *d->locals);
+	d->locals[d->locals_count].mac = mac;
+	return &d->locals[d->locals_count++];
+}
+
+/* Publishes 'mac' with these addresses unless that is what was published last. */
+static void present(struct daemon *d, struct mac mac, const struct ip_addr *ips, uint32_t count)
+{
+	size_t known = d->locals_count;
+	struct local_endpoint *l = local_of(d, mac);
+	bool same = known == d->locals_count && l->ips_count == count &&
+		    memcmp(l->ips, ips, count * sizeof *ips) == 0;
+
+	l->seen = true;
+	if (same)
+		return;
+	l->ips_count = count;
+	if (count)
+		memcpy(l->ips, ips, count * sizeof *ips);
+	router_add_endpoint(engine_router(d->engine), SEGMENT_DEFAULT, mac, ips, count, mono_now());
+}
+
+static void drop_unseen(struct daemon *d)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < d->locals_count; i++) {
+		if (d->locals[i].seen)
+			d->locals[kept++] = d->locals[i];
+		else
+			router_remove_endpoint(engine_router(d->engine), SEGMENT_DEFAULT,
+					       d->locals[i].mac, mono_now());
+	}
+	d->locals_count = kept;
+}
+
+static uint32_t first_ips(const struct cidr *cidrs, uint32_t count, struct ip_addr *ips)
+{
+	uint32_t n = 0;
+
+	for (; n < count && n < ENDPOINT_IPS_MAX; n++)
+		ips[n] = cidrs[n].ip;
+	return n;
+}
+
+static void present_host(struct daemon *d)
+{
+	struct ip_addr ips[ENDPOINT_IPS_MAX];
+	uint32_t n = 0;
+
+	if (d->exposed.count == 0)
+		return;
+	for (; n < d->exposed.count && n < ENDPOINT_IPS_MAX; n++)
+		ips[n] = d->exposed.items[n].cidr.ip;
+	present(d, d->bridge.mac, ips, n);
+}
+
+void bridge_watch_relist(struct daemon *d)
+{
+	struct attachment *list = NULL;
+	struct ip_addr ips[ENDPOINT_IPS_MAX];
+	struct why why;
+	size_t count = 0;
+
+	if (attach_list(d->net, &d->bridge, &list, &count, &why)) {
+		log_warning(&d->log, "cannot list the attached containers: %s", why.text);
+		return;
+	}
+	for (size_t i = 0; i < d->locals_count; i++)
+		d->locals[i].seen = false;
+	for (size_t i = 0; i < count; i++)
+		present(d, list[i].mac, ips, first_ips(list[i].cidrs, list[i].cidrs_count, ips));
+	present_host(d);
+	drop_unseen(d);
+	mem_free(list);
+}
+
+static void on_relist(struct ev_loop *loop, struct ev_timer *w, int events)
+{
+	(void)loop;
+	(void)events;
+	bridge_watch_relist(w->data);
+}
+
+/* ---- events ---- */
+
+static bool is_ours(const struct daemon *d, const char *name)
+{
+	const struct net_bridge_names *n = &d->bridge.names;
+
+	return strcmp(name, n->bridge) == 0 || strcmp(name, n->port) == 0 ||
+	       strcmp(name, n->capture) == 0;
+}
+
+static void on_link(struct daemon *d, const struct net_link *link)
+{
+	/* IFF_UP is bit 0. */
+	if (is_ours(d, link->name) && !(link->flags & 1))
+		soon(d, &d->repair, REPAIR_DELAY_S);
+}
+
+static void on_event(struct daemon *d, const struct net_event *e)
+{
+	switch (e->kind) {
+	case NET_EVENT_LINK:
+		on_link(d, &e->link);
+		break;
+	case NET_EVENT_LINK_GONE:
+		if (is_ours(d, e->link.name))
+			soon(d, &d->repair, REPAIR_DELAY_S);
+		else
+			soon(d, &d->relist, RELIST_DELAY_S);
+		break;
+	case NET_EVENT_RESYNC:
+		soon(d, &d->repair, REPAIR_DELAY_S);
+		break;
+	case NET_EVENT_FDB:
+	case NET_EVENT_FDB_GONE:
+		/* MACs are learned from the frames themselves while all pass the capture. */
+		break;
+	}
+}
+
+static void on_monitor(struct ev_loop *loop, struct ev_io *w, int events)
+{
+	struct daemon *d = w->data;
+	struct net_event e;
+	int rc = 0;
+
+	(void)events;
+	for (int i = 0; i < EVENTS_PER_TURN; i++) {
+		rc = net_monitor_next(d->monitor, &e);
+		if (rc <= 0)
+			break;
+		on_event(d, &e);
+	}
+	if (rc < 0) {
+		log_error(&d->log, "the kernel's event socket failed: %s", strerror(-rc));
+		ev_io_stop(loop, &d->monitor_readable);
+	}
+}
+
+bool bridge_watch_start(struct daemon *d, struct why *why)
+{
+	int rc = net_monitor_open(&d->monitor);
+
+	if (rc) {
+		why_set(why, WHY_TRANSPORT, "cannot listen to the kernel's events: %s",
+			strerror(-rc));
+		return false;
+	}
+	net_monitor_watch(d->monitor, d->bridge.bridge_ifindex);
+	ev_io_init(&d->monitor_readable, on_monitor, net_monitor_fd(d->monitor), EV_READ);
+	ev_timer_init(&d->repair, on_repair, 0., 0.);
+	ev_timer_init(&d->relist, on_relist, 0., 0.);
+	d->monitor_readable.data = d->repair.data = d->relist.data = d;
+	if (expose_load(d->net, &d->bridge, &d->exposed, why) ||
+	    expose_assert(d->net, &d->bridge, &d->exposed, why) ||
+	    !bridge_watch_open_capture(d, why))
+		return false;
+	ev_io_start(d->loop, &d->monitor_readable);
+	bridge_watch_relist(d);
+	return true;
+}
+
+void bridge_watch_stop(struct daemon *d)
+{
+	if (d->monitor) {
+		ev_io_stop(d->loop, &d->monitor_readable);
+		ev_timer_stop(d->loop, &d->repair);
+		ev_timer_stop(d->loop, &d->relist);
+		net_monitor_close(d->monitor);
+	}
+	capture_free(d->capture);
+	injector_free(d->injector);
+	mem_free(d->locals);
+}

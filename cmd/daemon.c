@@ -1,0 +1,397 @@
+#include "daemon.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <weave/alloc.h>
+#include <weave/must.h>
+#include <weave/sockaddr_io.h>
+
+/* Room that the worst overlay takes from a packet of the underlay: IPv6 40, UDP 8, sleeve header
+ * and record 36, Ethernet 14, VLAN 4, authentication tag 16, rounded to what Weave Net's users
+ * know (1376 on 1500). */
+#define OVERLAY_RESERVE 124u
+#define UNDERLAY_MTU_DEFAULT 1500u
+#define UNDERLAY_MTU_MIN 576u
+#define IPV4_UDP_HEADERS 28u
+#define PERSIST_RETRY_S 5.
+#define STOP_LIMIT_S 1.
+
+static uint64_t random_u64(void)
+{
+	uint64_t v = 0;
+
+	while (getrandom(&v, sizeof v, 0) != sizeof v)
+		;
+	return v;
+}
+
+/* ---- the turn of the loop ---- */
+
+void daemon_flush(void *ctx)
+{
+	struct daemon *d = ctx;
+	struct outbox *o = router_outbox(engine_router(d->engine));
+
+	if (o->datagrams_count)
+		sleeve_socket_send(d->sleeve, o);
+	if (o->frames_count && d->injector)
+		injector_send(d->injector, o, engine_router(d->engine));
+	outbox_clear(o);
+}
+
+static void persist(struct daemon *d)
+{
+	struct why why;
+
+	if (state_save(d->options->state_dir, &d->state, &why)) {
+		log_error(&d->log, "%s; nothing is published until it can be; next try in %.0f s",
+			  why.text, PERSIST_RETRY_S);
+		ev_timer_set(&d->persist_retry, PERSIST_RETRY_S, 0.);
+		ev_timer_start(d->loop, &d->persist_retry);
+		return;
+	}
+	gossip_on_persisted(engine_gossip(d->engine), d->persist_ticket, mono_now());
+	d->persist_ticket = 0;
+}
+
+static void on_persist_retry(struct ev_loop *loop, struct ev_timer *w, int events)
+{
+	(void)loop;
+	(void)events;
+	persist(w->data);
+}
+
+static void carry_out(struct daemon *d, const struct gossip_action *a)
+{
+	if (a->type == GOSSIP_PERSIST) {
+		d->state.generation = a->generation;
+		d->persist_ticket = a->ticket;
+		ev_timer_stop(d->loop, &d->persist_retry);
+		persist(d);
+	} else {
+		connections_do(d->connections, a);
+	}
+}
+
+static void arm_deadline(struct daemon *d)
+{
+	struct mono due = engine_deadline(d->engine), now = mono_now();
+	double wait_s = due.ms > now.ms ? (double)(due.ms - now.ms) / 1000. : 0.;
+
+	ev_timer_stop(d->loop, &d->deadline);
+	if (due.ms == MONO_NEVER.ms)
+		return;
+	/* libev counts from the time at which this turn began; bring that up to date. */
+	ev_now_update(d->loop);
+	ev_timer_set(&d->deadline, wait_s, 0.);
+	ev_timer_start(d->loop, &d->deadline);
+}
+
+/* Runs before the loop sleeps: whatever the callbacks fed in is now carried out. */
+static void turn(struct daemon *d)
+{
+	struct gossip_action a;
+
+	while (engine_next_action(d->engine, &a, mono_now()))
+		carry_out(d, &a);
+	daemon_flush(d);
+	if (d->stopping && !connections_draining(d->connections))
+		ev_break(d->loop, EVBREAK_ALL);
+	arm_deadline(d);
+}
+
+static void on_prepare(struct ev_loop *loop, struct ev_prepare *w, int events)
+{
+	(void)loop;
+	(void)events;
+	turn(w->data);
+}
+
+static void on_deadline(struct ev_loop *loop, struct ev_timer *w, int events)
+{
+	struct daemon *d = w->data;
+
+	(void)loop;
+	(void)events;
+	engine_tick(d->engine, mono_now());
+}
+
+/* ---- stopping ---- */
+
+static void on_stop_limit(struct ev_loop *loop, struct ev_timer *w, int events)
+{
+	(void)w;
+	(void)events;
+	ev_break(loop, EVBREAK_ALL);
+}
+
+void daemon_stop(struct daemon *d)
+{
+	if (d->stopping)
+		return;
+	log_info(&d->log, "stopping: saying goodbye to all peers");
+	d->stopping = true;
+	gossip_stop(engine_gossip(d->engine), mono_now());
+	ev_timer_set(&d->stop_limit, STOP_LIMIT_S, 0.);
+	ev_timer_start(d->loop, &d->stop_limit);
+}
+
+static void on_signal(struct ev_loop *loop, struct ev_signal *w, int events)
+{
+	(void)loop;
+	(void)events;
+	daemon_stop(w->data);
+}
+
+void daemon_save_targets(struct daemon *d)
+{
+	const char **texts = NULL, *text;
+	struct why why;
+	size_t count = 0;
+
+	while ((text = gossip_target_at(engine_gossip(d->engine), count))) {
+		texts = mem_resize(texts, count + 1, sizeof *texts);
+		texts[count++] = text;
+	}
+	state_set_targets(&d->state, texts, count);
+	mem_free(texts);
+	if (state_save(d->options->state_dir, &d->state, &why))
+		log_error(&d->log, "%s; the targets hold until a restart", why.text);
+}
+
+/* ---- who we are ---- */
+
+/* A new name must also do as the bridge's MAC: unicast, locally administered. */
+static peer_name random_name(void)
+{
+	struct mac m = mac_from_u64(random_u64() & PEER_NAME_MAX);
+
+	m.b[0] = (uint8_t)((m.b[0] & 0xfc) | 0x02);
+	return mac_to_u64(m);
+}
+
+static peer_name choose_name(struct daemon *d)
+{
+	struct net_link link;
+
+	if (d->options->name)
+		return d->options->name;
+	if (d->state.name)
+		return d->state.name;
+	/* The state was lost but the bridge is still there: it carries our old name. */
+	if (net_link_find(d->net, d->options->bridge, &link) == 0 &&
+	    strcmp(link.kind, "bridge") == 0 && !mac_is_group(link.mac))
+		return mac_to_u64(link.mac);
+	return random_name();
+}
+
+/* Generation: one more than ever before; a new store starts at the time of day, so that entries of
+ * an earlier life under this name lose against ours. */
+static bool take_identity(struct daemon *d, struct why *why)
+{
+	enum state_loaded how;
+	peer_name name;
+	uint64_t clock = (uint64_t)time(NULL);
+
+	if (state_load(d->options->state_dir, &d->state, &how, why))
+		return false;
+	if (how == STATE_DAMAGED)
+		log_warning(&d->log, "%s; starting anew, peers will tell what they know",
+			    why->text);
+	name = choose_name(d);
+	if (name != d->state.name) {
+		d->state.name = name;
+		d->state.store_id = random_u64() | 1;
+		d->state.generation = d->state.generation > clock ? d->state.generation : clock;
+	}
+	d->state.generation++;
+	if (!d->options->resume)
+		state_set_targets(&d->state, d->options->peers, d->options->peers_count);
+	return state_save(d->options->state_dir, &d->state, why) == 0;
+}
+
+static void nickname(struct daemon *d, char *out, size_t size)
+{
+	if (d->options->nickname)
+		snprintf(out, size, "%s", d->options->nickname);
+	else if (gethostname(out, size) < 0)
+		snprintf(out, size, "unknown");
+	out[size - 1] = 0;
+}
+
+/* Global addresses of the host, so that peers can find us; not those on our own bridge. */
+static void own_addresses(struct daemon *d, struct gossip_config *c)
+{
+	struct net_address *list = NULL;
+	size_t count = 0;
+
+	if (net_addresses(d->net, 0, &list, &count))
+		return;
+	for (size_t i = 0; i < count && c->addresses_count < ADDRESSES_PER_PEER_MAX; i++)
+		if (list[i].scope == 0 && list[i].ifindex != d->bridge.bridge_ifindex)
+			c->addresses[c->addresses_count++] = list[i].cidr.ip;
+	mem_free(list);
+}
+
+static void configure_engine(struct daemon *d, uint32_t underlay_mtu)
+{
+	struct gossip_config *g = &d->config.gossip;
+	struct router_config *r = &d->config.router;
+
+	g->name = d->state.name;
+	nickname(d, g->nickname, sizeof g->nickname);
+	g->port = d->options->port;
+	g->conn_limit = d->options->conn_limit;
+	g->discovery = d->options->discovery;
+	g->overlays = OVERLAY_SLEEVE;
+	own_addresses(d, g);
+	g->instance = random_u64() | 1;
+	g->store_id = d->state.store_id;
+	g->generation = d->state.generation;
+	g->seed = random_u64();
+	g->protocol_min = g->protocol_max = 3;
+	r->mtu = d->mtu;
+	r->datagram_max = underlay_mtu - IPV4_UDP_HEADERS;
+	if (r->datagram_max > SLEEVE_DATAGRAM_MAX)
+		r->datagram_max = SLEEVE_DATAGRAM_MAX;
+	r->bridge_mac = d->bridge.mac;
+}
+
+/* ---- starting ---- */
+
+static bool open_sockets(struct daemon *d, struct why *why)
+{
+	struct connections_config c = { .host = d->options->host, .port = d->options->port };
+
+	return connections_new(d->loop, &c, &d->log, &d->connections, why) == 0 &&
+	       sleeve_socket_new(d->loop, d->options->host, d->options->port, &d->log, &d->sleeve,
+				 why) == 0;
+}
+
+static uint32_t underlay_mtu(struct daemon *d)
+{
+	struct net_link bridge;
+	int except[1] = { 0 };
+	uint32_t mtu = 0;
+
+	if (net_link_find(d->net, d->options->bridge, &bridge) == 0)
+		except[0] = bridge.ifindex;
+	if (net_underlay_mtu(d->net, except, 1, &mtu) || mtu == 0)
+		mtu = UNDERLAY_MTU_DEFAULT;
+	return mtu < UNDERLAY_MTU_MIN ? UNDERLAY_MTU_MIN : mtu;
+}
+
+static bool open_bridge(struct daemon *d, uint32_t underlay, struct why *why)
+{
+	struct mac mac = mac_from_u64(d->state.name);
+	struct net_link before;
+
+	/* Any name may be given by hand; a MAC must be unicast. */
+	if (mac_is_group(mac))
+		mac.b[0] = (uint8_t)((mac.b[0] & 0xfc) | 0x02);
+	d->mtu = d->options->mtu ? d->options->mtu : underlay - OVERLAY_RESERVE;
+	d->bridge_was_there = net_link_find(d->net, d->options->bridge, &before) == 0;
+	d->bridge_touched = true;
+	return net_bridge_ensure(d->net, d->options->bridge, mac, d->mtu, &d->bridge, why) == 0;
+}
+
+static bool connect_targets(struct daemon *d, struct why *why)
+{
+	const char *const *targets = (const char *const *)(void *)d->state.targets;
+
+	return d->state.targets_count == 0 ||
+	       gossip_connect(engine_gossip(d->engine), targets, d->state.targets_count, true,
+			      mono_now(), why);
+}
+
+static bool start_server(struct daemon *d, struct why *why)
+{
+	struct server_config c = {
+		.socket_path = run_dir_path(d->run_dir, "weave.sock"),
+		.socket_group = d->options->socket_group,
+		.status_enabled = d->options->status_enabled,
+		.status_addr = d->options->status_addr,
+	};
+
+	d->ops = daemon_api_ops(d);
+	return server_new(&d->server, &c, &d->ops, d->loop, &d->log, why) == 0;
+}
+
+static void init_watchers(struct daemon *d)
+{
+	ev_prepare_init(&d->prepare, on_prepare);
+	ev_timer_init(&d->deadline, on_deadline, 0., 0.);
+	ev_timer_init(&d->persist_retry, on_persist_retry, 0., 0.);
+	ev_timer_init(&d->stop_limit, on_stop_limit, 0., 0.);
+	ev_signal_init(&d->terminate, on_signal, SIGTERM);
+	ev_signal_init(&d->interrupt, on_signal, SIGINT);
+	d->prepare.data = d->deadline.data = d->persist_retry.data = d;
+	d->stop_limit.data = d->terminate.data = d->interrupt.data = d;
+}
+
+/* In an order in which a failure leaves nothing behind: first what vanishes with the process, then
+ * the bridge, last what others see. */
+bool daemon_start(struct daemon *d, const struct weaver_options *options, struct ev_loop *loop,
+		  struct why *why)
+{
+	uint32_t underlay;
+	int rc;
+
+	d->options = options;
+	d->loop = loop;
+	d->started = mono_now();
+	init_watchers(d);
+	if (run_dir_open(options->run_dir, &d->run_dir, why))
+		return false;
+	if (!open_sockets(d, why))
+		return false;
+	rc = net_open(&d->net);
+	if (rc) {
+		why_set(why, WHY_TRANSPORT, "cannot talk to the kernel's network: %s",
+			strerror(-rc));
+		return false;
+	}
+	if (!take_identity(d, why))
+		return false;
+	underlay = underlay_mtu(d);
+	if (!open_bridge(d, underlay, why))
+		return false;
+	configure_engine(d, underlay);
+	d->engine = engine_new(&d->config, d->started, &d->log);
+	if (!bridge_watch_start(d, why) || !connect_targets(d, why) || !start_server(d, why))
+		return false;
+	connections_start(d->connections, engine_gossip(d->engine));
+	sleeve_socket_start(d->sleeve, engine_router(d->engine), daemon_flush, d);
+	ev_prepare_start(loop, &d->prepare);
+	ev_signal_start(loop, &d->terminate);
+	ev_signal_start(loop, &d->interrupt);
+	d->ready = true;
+	return true;
+}
+
+void daemon_fini(struct daemon *d)
+{
+	struct why why;
+
+	ev_prepare_stop(d->loop, &d->prepare);
+	ev_timer_stop(d->loop, &d->deadline);
+	ev_timer_stop(d->loop, &d->persist_retry);
+	ev_timer_stop(d->loop, &d->stop_limit);
+	ev_signal_stop(d->loop, &d->terminate);
+	ev_signal_stop(d->loop, &d->interrupt);
+	server_free(d->server);
+	bridge_watch_stop(d);
+	if (!d->ready && d->bridge_touched && !d->bridge_was_there)
+		net_bridge_remove(d->net, d->options->bridge, &why);
+	connections_free(d->connections);
+	sleeve_socket_free(d->sleeve);
+	engine_free(d->engine);
+	net_close(d->net);
+	state_fini(&d->state);
+	run_dir_close(d->run_dir);
+}

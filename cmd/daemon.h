@@ -1,0 +1,94 @@
+/* The router daemon: the one struct that main owns, on which everything else hangs.
+ *
+ * Loop thread.  cmd/daemon.c starts, turns and stops it; cmd/control.c carries out what the API
+ * asks for; cmd/bridge_watch.c keeps the kernel's side in order.  One turn of the loop:
+ * callbacks feed events into the engine; then, before the loop sleeps, daemon_turn carries out the
+ * engine's actions, flushes its outbox and arms the timer for its deadline.
+ */
+#ifndef WEAVE_CMD_DAEMON_H
+#define WEAVE_CMD_DAEMON_H
+
+#include <ev.h>
+
+#include <weave/api.h>
+#include <weave/attach.h>
+#include <weave/engine.h>
+#include <weave/net.h>
+
+#include "options.h"
+#include "run_dir_io.h"
+
+#include <weave/gossip_io.h>
+#include <weave/router_io.h>
+#include "../plugin/server_io.h"
+
+/* A container, or the host itself, as last published. */
+struct local_endpoint {
+	struct mac mac;
+	uint32_t ips_count;
+	struct ip_addr ips[ENDPOINT_IPS_MAX];
+	bool seen; /* in the listing in hand */
+};
+
+struct daemon {
+	const struct weaver_options *options;
+	struct ev_loop *loop;
+	struct log log;
+	struct mono started;
+	bool ready, stopping;
+	bool bridge_touched, bridge_was_there; /* for taking back a failed start */
+
+	struct run_dir *run_dir;
+	struct router_state state;
+	struct engine_config config;
+	struct engine *engine;
+	uint64_t persist_ticket; /* a generation that waits for the disk; 0 none */
+
+	struct net *net;
+	struct net_bridge bridge;
+	uint32_t mtu;
+	struct net_monitor *monitor;
+	struct expose_set exposed;
+	struct local_endpoint *locals;
+	size_t locals_count;
+
+	struct connections *connections;
+	struct sleeve_socket *sleeve;
+	struct capture *capture;
+	struct injector *injector;
+	struct server *server;
+	struct api_ops ops; /* the server borrows it */
+
+	struct ev_prepare prepare;
+	struct ev_timer deadline, persist_retry, repair, relist, stop_limit;
+	struct ev_io monitor_readable;
+	struct ev_signal terminate, interrupt;
+};
+
+/* Opens and starts everything; false with 'why', and nothing left behind that was not there. */
+bool daemon_start(struct daemon *d, const struct weaver_options *options, struct ev_loop *loop,
+		  struct why *why);
+/* After the loop has ended, or after a failed start. */
+void daemon_fini(struct daemon *d);
+
+/* Says goodbye to all peers and ends the loop within a second. */
+void daemon_stop(struct daemon *d);
+
+/* Sends what is in the outbox. 'ctx' is the daemon: also the flush callback of the data path. */
+void daemon_flush(void *ctx);
+
+/* Durable copy of the operator's targets. Failure is logged: the targets hold until a restart. */
+void daemon_save_targets(struct daemon *d);
+
+/* cmd/control.c: what the API can ask for. */
+struct api_ops daemon_api_ops(struct daemon *d);
+
+/* cmd/bridge_watch.c */
+bool bridge_watch_start(struct daemon *d, struct why *why);
+void bridge_watch_stop(struct daemon *d);
+/* (Re)opens capture and injection on the capture port. */
+bool bridge_watch_open_capture(struct daemon *d, struct why *why);
+/* Lists attachments and exposed addresses and publishes the differences. */
+void bridge_watch_relist(struct daemon *d);
+
+#endif

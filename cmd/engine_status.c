@@ -1,0 +1,223 @@
+#include "engine_status.h"
+
+#include <string.h>
+
+#include <weave/must.h>
+
+static const char *overlay_text(uint8_t overlay)
+{
+	switch (overlay) {
+	case OVERLAY_FASTDP:
+		return "fastdp";
+	case OVERLAY_SLEEVE:
+		return "sleeve";
+	default:
+		return NULL;
+	}
+}
+
+static const char *address_text(struct status *s, struct netaddr a)
+{
+	char text[ENDPOINT_TEXT_SIZE];
+
+	return status_text(s, "%s", netaddr_text(a, text));
+}
+
+static const char *nickname_of(struct engine *e, struct status *s, peer_name name)
+{
+	const struct topology_peer *p =
+		name ? topology_peer(gossip_topology(engine_gossip(e)), name) : NULL;
+
+	return p && p->info.nickname[0] ? status_text(s, "%s", p->info.nickname) : NULL;
+}
+
+static enum status_connection_state state_of(enum gossip_conn_state state)
+{
+	switch (state) {
+	case CONN_CONNECTING:
+		return STATUS_CONNECTING;
+	case CONN_RETRYING:
+		return STATUS_RETRYING;
+	case CONN_FAILED:
+		return STATUS_FAILED;
+	case CONN_PENDING:
+		return STATUS_PENDING;
+	case CONN_ESTABLISHED:
+		return STATUS_ESTABLISHED;
+	}
+	NOT_REACHED("connection state");
+}
+
+static void add_path(struct engine *e, conn_id conn, struct status *s, struct status_connection *c)
+{
+	struct path_info path;
+
+	if (!conn || !router_path_find(engine_router(e), conn, &path))
+		return;
+	c->overlay = overlay_text(path.overlay);
+	c->mtu = path.established ? path.mtu : 0;
+	if (path.why[0])
+		c->not_better = status_text(s, "%s", path.why);
+	c->rtt_known = path.rtt_us > 0;
+	c->rtt_ms = path.rtt_us / 1000.0;
+	c->bytes_in = path.bytes_in;
+	c->bytes_out = path.bytes_out;
+	c->frames_in = path.frames_in;
+	c->frames_out = path.frames_out;
+}
+
+static void add_connections(struct engine *e, struct status *s)
+{
+	struct gossip_conn_info info;
+
+	for (size_t i = 0; gossip_conn_at(engine_gossip(e), i, &info); i++) {
+		struct status_connection *c = status_add_connection(s);
+
+		c->outbound = info.outbound;
+		c->address = address_text(s, info.address);
+		c->state = state_of(info.state);
+		c->peer = info.peer;
+		if (info.nickname[0])
+			c->nickname = status_text(s, "%s", info.nickname);
+		if (info.why.reason != WHY_NONE)
+			c->error = status_text(s, "%s",
+					       info.why.text[0] ? info.why.text
+								: why_reason_text(info.why.reason));
+		c->retries = info.state == CONN_RETRYING || info.state == CONN_FAILED;
+		if (info.retry_in_ms == UINT64_MAX)
+			c->retries = false;
+		c->retry_in_ms = info.retry_in_ms;
+		add_path(e, info.conn, s, c);
+	}
+}
+
+static void add_peer(struct engine *e, peer_name self, const struct topology_peer *p,
+		     struct status *s)
+{
+	struct status_peer *out = status_add_peer(s);
+
+	out->name = p->info.name;
+	if (p->info.nickname[0])
+		out->nickname = status_text(s, "%s", p->info.nickname);
+	if (p->info.software[0])
+		out->version = status_text(s, "%s", p->info.software);
+	out->instance = p->info.instance;
+	out->generation = p->generation;
+	out->self = p->info.name == self;
+	out->reachable = p->reachable || out->self;
+	for (uint32_t i = 0; i < p->links_count; i++) {
+		const struct link_info *l = p->links[i];
+		struct status_peer_connection *c = status_peer_add_connection(out);
+
+		c->peer = l->to;
+		c->nickname = nickname_of(e, s, l->to);
+		c->address = address_text(s, l->address);
+		c->outbound = l->outbound;
+		c->established = l->established;
+	}
+}
+
+static void add_routes(struct engine *e, peer_name self, peer_name to, struct status *s)
+{
+	struct topology *t = gossip_topology(engine_gossip(e));
+	const struct topology_broadcast *tree = topology_broadcast(t, to);
+	peer_name via = topology_next_hop(t, to);
+	struct status_broadcast_route *r;
+
+	if (to == self)
+		via = self;
+	if (!via)
+		return;
+	status_add_unicast_route(s, to, via);
+	r = status_add_broadcast_route(s, to);
+	for (uint32_t i = 0; i < tree->children_count; i++)
+		status_broadcast_route_add(r, tree->children[i]);
+}
+
+static void add_peers(struct engine *e, peer_name self, struct status *s)
+{
+	struct topology *t = gossip_topology(engine_gossip(e));
+	const struct topology_peer *p;
+
+	for (size_t i = 0; (p = topology_peer_at(t, i)); i++) {
+		add_peer(e, self, p, s);
+		add_routes(e, self, p->info.name, s);
+	}
+}
+
+static void add_endpoints(struct engine *e, peer_name self, struct mono now, struct status *s)
+{
+	struct endpoint_info info;
+
+	for (size_t i = 0; router_endpoint_at(engine_router(e), i, now, &info); i++) {
+		struct status_endpoint *out = status_add_endpoint(s);
+
+		out->mac = mac_to_u64(info.mac);
+		out->segment = info.segment;
+		out->peer = info.peer;
+		out->nickname = nickname_of(e, s, info.peer);
+		out->local = info.peer == self;
+		out->age_ms = info.idle_ms;
+		for (uint32_t k = 0; k < info.ips_count; k++)
+			status_endpoint_add_ip(out, info.ips[k]);
+		if (info.frozen) {
+			char mac[PEER_NAME_TEXT_SIZE];
+
+			status_add_warning(s, status_text(s,
+							  "MAC %s moves between hosts again and "
+							  "again and is frozen: is there a loop?",
+							  mac_text(info.mac, mac)));
+		}
+	}
+}
+
+static void add_counters(struct engine *e, struct status *s)
+{
+	struct gossip *g = engine_gossip(e);
+	struct store *store = gossip_store(g);
+	const struct drop_counters *drops = router_drops(engine_router(e));
+	struct hash128 digest = store_digest(store);
+	struct gossip_counters c;
+
+	gossip_counters(g, &c);
+	s->terminations = c.terminations;
+	s->store.entries = store_count(store);
+	s->store.tombstones = store_tombstones(store);
+	s->store.digest = status_text(s, "%016llx%016llx", (unsigned long long)digest.high,
+				      (unsigned long long)digest.low);
+	s->store.repairs = c.repair_entries;
+	s->store.conflicts = store_counters(store)->conflicts;
+	s->generation = c.generation;
+	for (int i = DROP_NONE + 1; i < DROP_REASONS_COUNT; i++)
+		status_add_drop(s, drop_label((enum drop_reason)i), drop_text((enum drop_reason)i),
+				drops->count[i]);
+	if (c.silent)
+		status_add_warning(s, "another live router has our peer name; we publish nothing "
+				      "until it is gone: give one of them another --name");
+	else if (c.duplicate)
+		status_add_warning(s, "another live router has our peer name: give one of them "
+				      "another --name");
+}
+
+void engine_status_fill(struct engine *e, const struct gossip_config *config, struct mono now,
+			struct status *s)
+{
+	const char *target;
+
+	s->version = WEAVE_VERSION;
+	s->protocol_min = config->protocol_min;
+	s->protocol_max = config->protocol_max;
+	s->name = config->name;
+	s->nickname = status_text(s, "%s", config->nickname);
+	s->instance = config->instance;
+	s->encryption = false;
+	s->discovery = config->discovery;
+	s->port = config->port;
+	s->conn_limit = config->conn_limit;
+	for (size_t i = 0; (target = gossip_target_at(engine_gossip(e), i)); i++)
+		status_add_target(s, status_text(s, "%s", target), true);
+	add_connections(e, s);
+	add_peers(e, config->name, s);
+	add_endpoints(e, config->name, now, s);
+	add_counters(e, s);
+}

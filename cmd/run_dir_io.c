@@ -1,0 +1,122 @@
+#include "run_dir_io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <weave/alloc.h>
+#include <weave/must.h>
+
+#define PATH_MAX_HERE 4096
+
+struct run_dir {
+	char path[PATH_MAX_HERE], scratch[PATH_MAX_HERE];
+	int pid_fd;
+};
+
+static int make_folders(const char *path, struct why *why)
+{
+	char part[PATH_MAX_HERE];
+	size_t n = strlen(path);
+
+	if (n == 0 || n >= sizeof part - 64) {
+		why_set(why, WHY_INVALID, "run folder '%.60s' is no usable path", path);
+		return -EINVAL;
+	}
+	for (size_t i = 1; i <= n; i++) {
+		if (path[i] && path[i] != '/')
+			continue;
+		memcpy(part, path, i);
+		part[i] = 0;
+		if (mkdir(part, 0755) < 0 && errno != EEXIST) {
+			int rc = -errno;
+
+			why_set(why, WHY_INVALID, "cannot make run folder %.80s: %s", part,
+				strerror(-rc));
+			return rc;
+		}
+	}
+	return 0;
+}
+
+static int lock_pid_file(const char *path, struct why *why)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	char text[32] = "";
+	ssize_t n;
+	int rc;
+
+	if (fd < 0) {
+		rc = -errno;
+		why_set(why, WHY_INVALID, "cannot open %.80s: %s", path, strerror(-rc));
+		return rc;
+	}
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return fd;
+	n = read(fd, text, sizeof text - 1);
+	text[n > 0 ? strcspn(text, "\n") : 0] = 0;
+	why_set(why, WHY_INVALID, "a router is already running here (process %s); stop it first",
+		text[0] ? text : "unknown");
+	close(fd);
+	return -EBUSY;
+}
+
+int run_dir_open(const char *path, struct run_dir **out, struct why *why)
+{
+	char text[32];
+	struct run_dir *r;
+	int rc = make_folders(path, why), n;
+
+	if (rc)
+		return rc;
+	r = mem_new(1, sizeof *r);
+	snprintf(r->path, sizeof r->path, "%s", path);
+	r->pid_fd = lock_pid_file(run_dir_path(r, "weaver.pid"), why);
+	if (r->pid_fd < 0) {
+		rc = r->pid_fd;
+		mem_free(r);
+		return rc;
+	}
+	n = snprintf(text, sizeof text, "%d\n", (int)getpid());
+	if (ftruncate(r->pid_fd, 0) < 0 || pwrite(r->pid_fd, text, (size_t)n, 0) != n) {
+		rc = errno ? -errno : -EIO;
+		why_set(why, WHY_INVALID, "cannot write the pid file in %.80s: %s", path,
+			strerror(-rc));
+		run_dir_close(r);
+		return rc;
+	}
+	*out = r;
+	return 0;
+}
+
+void run_dir_close(struct run_dir *r)
+{
+	if (!r)
+		return;
+	unlink(run_dir_path(r, "weaver.pid"));
+	close(r->pid_fd);
+	mem_free(r);
+}
+
+const char *run_dir_path(struct run_dir *r, const char *name)
+{
+	int n = snprintf(r->scratch, sizeof r->scratch, "%s/%s", r->path, name);
+
+	MUST(n > 0 && (size_t)n < sizeof r->scratch);
+	return r->scratch;
+}
+
+void run_dir_remove(const char *path)
+{
+	static const char *const names[] = { "weaver.pid", "weaver.log", "weave.sock" };
+	char file[PATH_MAX_HERE];
+
+	for (size_t i = 0; i < ARRAY_COUNT(names); i++)
+		if ((size_t)snprintf(file, sizeof file, "%s/%s", path, names[i]) < sizeof file)
+			unlink(file);
+	rmdir(path); /* fails when somebody else keeps files there: theirs */
+}

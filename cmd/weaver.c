@@ -1,0 +1,147 @@
+/* The router daemon's main: options in, exit code out. */
+#include <ev.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <weave/alloc.h>
+
+#include "daemon.h"
+
+static void write_line(void *ctx, enum log_level level, const char *line)
+{
+	static const char *const names[] = { "DEBU", "INFO", "WARN", "ERRO" };
+	struct timespec now;
+	struct tm utc;
+	char stamp[32];
+
+	(void)ctx;
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &utc);
+	strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &utc);
+	fprintf(stderr, "%s: %s.%03ldZ %s\n", names[level], stamp, now.tv_nsec / 1000000, line);
+}
+
+/* Tells `weave launch`, which waits on this pipe, how it went. */
+static void report(int fd, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void report(int fd, const char *format, ...)
+{
+	char line[512];
+	va_list args;
+	int n;
+
+	if (fd < 0)
+		return;
+	va_start(args, format);
+	n = vsnprintf(line, sizeof line, format, args);
+	va_end(args);
+	/* Nobody may be listening any more; that is theirs to know. */
+	if (n > 0 && write(fd, line, (size_t)n) < 0)
+		fprintf(stderr, "weaver: nobody waits for us to start\n");
+	close(fd);
+}
+
+static int run(const struct weaver_options *o)
+{
+	struct ev_loop *loop = ev_default_loop(EVFLAG_AUTO);
+	struct daemon *d = mem_new(1, sizeof *d);
+	char name[PEER_NAME_TEXT_SIZE];
+	struct why why;
+	int rc = 0;
+
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	d->log = (struct log){ .level = o->log_level, .write = write_line };
+	if (daemon_start(d, o, loop, &why)) {
+		peer_name_text(d->state.name, name);
+		log_info(&d->log, "weave %s router %s(%s) ready on port %u, generation %llu",
+			 WEAVE_VERSION, name, d->config.gossip.nickname, o->port,
+			 (unsigned long long)d->state.generation);
+		report(o->ready_fd, "ready %s\n", name);
+		ev_run(loop, 0);
+		log_info(&d->log, "router %s stopped", name);
+	} else {
+		log_error(&d->log, "cannot start: %s", why.text);
+		report(o->ready_fd, "error %s\n", why.text);
+		rc = 1;
+	}
+	daemon_fini(d);
+	mem_free(d);
+	ev_loop_destroy(loop);
+	return rc;
+}
+
+/* Removes every kernel object and file of a router that does not run any more. */
+static int reset(const struct weaver_options *o)
+{
+	struct run_dir *lock = NULL;
+	struct net *net = NULL;
+	struct why why;
+	int rc = run_dir_open(o->run_dir, &lock, &why);
+
+	if (!rc) {
+		rc = net_open(&net);
+		if (rc)
+			why_set(&why, WHY_TRANSPORT, "cannot talk to the kernel's network: %s",
+				strerror(-rc));
+	}
+	if (!rc)
+		rc = net_bridge_remove(net, o->bridge, &why);
+	if (!rc)
+		rc = state_remove(o->state_dir, &why);
+	net_close(net);
+	run_dir_close(lock);
+	if (rc) {
+		fprintf(stderr, "weaver: %s\n", why.text);
+		return 1;
+	}
+	run_dir_remove(o->run_dir);
+	return 0;
+}
+
+static int usage(void)
+{
+	struct text text = { 0 };
+
+	weaver_options_usage(&text);
+	fputs(text_string(&text), stderr);
+	text_fini(&text);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct weaver_options o;
+	struct why why;
+	int rc;
+
+	if (!weaver_options_parse(&o, argc - 1, (const char *const *)(void *)(argv + 1),
+				  (const char *const *)(void *)environ, &why)) {
+		fprintf(stderr, "weaver: %s\n", why.text);
+		return 1;
+	}
+	switch (o.mode) {
+	case WEAVER_VERSION:
+		printf("weave %s\n", WEAVE_VERSION);
+		rc = 0;
+		break;
+	case WEAVER_HELP:
+		rc = usage();
+		break;
+	case WEAVER_RESET:
+		rc = reset(&o);
+		break;
+	case WEAVER_RUN:
+		rc = run(&o);
+		break;
+	default:
+		rc = 1;
+	}
+	weaver_options_fini(&o);
+	return rc;
+}
