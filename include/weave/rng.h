@@ -24,7 +24,9 @@ static inline uint64_t rng_u64(struct rng *r)
 /* Uniform in [0, bound); 0 when bound is 0.  The bias is below bound / 2^64. */
 static inline uint64_t rng_below(struct rng *r, uint64_t bound)
 {
-	return (uint64_t)(((unsigned __int128)rng_u64(r) * bound) >> 64);
+	__extension__ typedef unsigned __int128 wide;
+
+	return (uint64_t)(((wide)rng_u64(r) * bound) >> 64);
 }
 
 #endif
