@@ -92,12 +92,17 @@ int net_link_set_name(struct net *net, int ifindex, const char *name);
 int net_link_set_netns(struct net *net, int ifindex, int netns_fd);
 int net_link_set_no_ipv6_addresses(struct net *net, int ifindex); /* no link-local of its own */
 int net_port_set(struct net *net, int ifindex, bool hairpin, bool learning);
+/* Until the bridge forwards to it: some milliseconds after both ends of the veth came up. */
+int net_port_wait(struct net *net, int ifindex, unsigned limit_ms);
 
 /* Switches off, for frames leaving through this interface, all that would leave checksums or
  * segmentation to somebody behind it.  In the calling thread's namespace, like the next. */
 int net_offloads_off(const char *name);
 /* Writes /proc/sys/net/<path>, e.g. "ipv6/conf/weave/accept_ra". No such file: satisfied. */
 int net_sysctl(const char *path, const char *value);
+/* For an interface with overlay addresses: no router advertisements, moved neighbours are noticed
+ * within seconds, further addresses of a subnet outlive the first. */
+int net_tune(const char *name);
 
 /* ---- addresses and routes ---- */
 struct net_address {
@@ -145,6 +150,10 @@ struct net_bridge {
 /* False when it cannot be a bridge's name. Other bridges than "weave" get other names for the rest,
  * so that several routers can share a namespace. */
 bool net_bridge_names(const char *bridge, struct net_bridge_names *names);
+/* Our objects carry the alias "weave/1 <bridge> <rest>". False when it is too long; and the rest,
+ * or NULL when the alias is not that bridge's. */
+bool net_alias(const char *bridge, const char *rest, char *alias); /* NET_ALIAS_SIZE bytes */
+const char *net_alias_rest(const char *alias, const char *bridge);
 /* Makes it, or repairs what is missing or wrong; ports and addresses stay. 'bridge' holds what is
  * there now. */
 int net_bridge_ensure(struct net *net, const char *name, struct mac mac, uint32_t mtu,
@@ -188,5 +197,7 @@ int net_monitor_next(struct net_monitor *m, struct net_event *event);
 /* Runs commands in nft's own language as one transaction; 'output' (NULL: not wanted) gets what it
  * prints, "-j" style JSON; mem_free. On failure 'why' holds nft's words. */
 int net_nft(const char *commands, char **output, struct why *why);
+/* Of family inet. -EOPNOTSUPP or the like where the kernel has no nftables. */
+int net_nft_table_exists(const char *table, bool *exists, struct why *why);
 
 #endif

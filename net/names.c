@@ -1,0 +1,86 @@
+#include "names.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <weave/hash.h>
+
+static bool letter(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+bool net_name_valid(const char *name)
+{
+	size_t n = 0;
+
+	if (!letter(name[0]))
+		return false;
+	for (; name[n]; n++) {
+		char c = name[n];
+
+		if (n + 1 == NET_NAME_SIZE)
+			return false;
+		if (!letter(c) && !(c >= '0' && c <= '9') && c != '.' && c != '_' && c != '-')
+			return false;
+	}
+	/* Both stand for all interfaces under /proc/sys/net. */
+	return strcmp(name, "all") != 0 && strcmp(name, "default") != 0;
+}
+
+bool net_bridge_names(const char *bridge, struct net_bridge_names *names)
+{
+	/* Published and fixed: the names must be the same in every run. */
+	static const struct hash_key key = { 0x7765617665, 1 };
+	unsigned mark;
+
+	if (!net_name_valid(bridge) || strncmp(bridge, "vethw", 5) == 0)
+		return false;
+	memset(names, 0, sizeof *names);
+	snprintf(names->bridge, sizeof names->bridge, "%s", bridge);
+	if (strcmp(bridge, "weave") == 0) {
+		snprintf(names->port, sizeof names->port, "vethwe-bridge");
+		snprintf(names->capture, sizeof names->capture, "vethwe-pcap");
+		snprintf(names->table, sizeof names->table, "weave");
+		return true;
+	}
+	mark = (unsigned)(hash64(&key, bridge, strlen(bridge)) & 0xfffffff);
+	snprintf(names->port, sizeof names->port, "vethwe-b%07x", mark);
+	snprintf(names->capture, sizeof names->capture, "vethwe-p%07x", mark);
+	snprintf(names->table, sizeof names->table, "weave_%s", bridge);
+	return true;
+}
+
+bool net_alias(const char *bridge, const char *rest, char *alias)
+{
+	int n = snprintf(alias, NET_ALIAS_SIZE, "weave/1 %s %s", bridge, rest);
+
+	return n > 0 && (size_t)n < NET_ALIAS_SIZE;
+}
+
+const char *net_alias_rest(const char *alias, const char *bridge)
+{
+	char start[NET_NAME_SIZE + 16];
+	int n = snprintf(start, sizeof start, "weave/1 %s ", bridge);
+
+	return strncmp(alias, start, (size_t)n) == 0 ? alias + n : NULL;
+}
+
+bool alias_is_ours(const char *alias, const char *bridge)
+{
+	return net_alias_rest(alias, bridge) != NULL;
+}
+
+bool link_is_ours(const struct net_link *link, const struct net_bridge_names *names,
+		  int bridge_ifindex)
+{
+	bool ours = alias_is_ours(link->alias, names->bridge);
+
+	if (strcmp(link->kind, "veth") != 0)
+		return false;
+	if (strcmp(link->name, names->port) == 0 || strcmp(link->name, names->capture) == 0)
+		return true;
+	if (strncmp(link->name, "vethwe", 6) != 0 && strncmp(link->name, "vethwl", 6) != 0)
+		return false;
+	return ours || (bridge_ifindex && link->master == bridge_ifindex);
+}
