@@ -3,8 +3,8 @@
  * Pure.  An entry_view borrows its bytes; the store keeps its own copies.
  *
  * Merge: larger (generation, version) wins; then the lower writer; then the larger value bytes
- * (votes: the lower).  It only ever selects one of the two, so it is commutative, associative,
- * idempotent and total.
+ * (votes: the lower); then the tombstone.  It only ever selects one of the two, so it is
+ * commutative, associative, idempotent and total.
  */
 #ifndef WEAVE_ENTRY_H
 #define WEAVE_ENTRY_H

@@ -38,11 +38,16 @@ struct link_info {
 	struct netaddr address; /* of 'to' as seen by 'from'; with to's listening port */
 };
 
-/* Key: peer.  Writer: whoever noticed. */
+/* Key: peer.  Writer: whoever noticed.  The entry's own generation is the one it declares gone and
+ * its version 0, so that of several notices the one that reaches furthest wins on every peer,
+ * whoever wrote it; there is no tombstone of it. */
 struct gone_info {
 	peer_name peer;
 	uint64_t generation; /* entries of 'peer' up to this one are deleted and refused */
 };
+
+/* Well-formed UTF-8 of printable characters: no control, direction or line-separating ones. */
+bool peer_text_ok(struct bytes text);
 
 void peer_info_key(peer_name name, struct writer *key);
 void peer_info_encode(const struct peer_info *p, struct writer *value);

@@ -34,10 +34,12 @@ struct entry {
 	uint64_t key_hash;	  /* of kind and key: the same on all peers */
 	uint64_t version_hash;	  /* of everything but kind and key: the same on all peers */
 	struct hash128 digest;	  /* of the whole entry; counted in the digest unless tombstone */
-	struct table_link by_key; /* the store's */
-	struct list by_order;	  /* the store's */
-	struct list by_writer;	  /* the store's */
-	struct list by_bucket;	  /* the store's */
+	struct table_link by_key; /* from here on: the store's */
+	struct list by_order;
+	struct list by_writer;
+	struct list by_bucket; /* in change order, too */
+	struct store_writer *of;
+	uint32_t cursors_count; /* that point here */
 };
 
 /* What one kind adds to the store's general behaviour.  Lives in its kind_*.c, with its owner. */
@@ -68,10 +70,11 @@ struct store_counters {
 
 struct store;
 
-/* Where one reader of changes stands. Zero it, then store_cursor_open. */
+/* Where one reader of changes stands. Zero it, then store_cursor_open.  Closing a zeroed one, or
+ * one whose store was freed, is fine. */
 struct store_cursor {
 	uint64_t sequence;  /* everything up to and including this was read */
-	struct entry *next; /* hint, kept right by the store */
+	struct entry *next; /* hint, kept right by the store; NULL at the end */
 	struct list link;
 };
 
@@ -82,9 +85,10 @@ void store_free(struct store *s);
 /* Before the first entry of that kind. 'kind' is copied. Kinds without a row are opaque. */
 void store_register(struct store *s, const struct kind *kind);
 
-/* The oldest generation still accepted from a writer for kinds peer, link, endpoint and name:
- * entries of it with generation <= 'generation' are dropped now and refused from now on.  Called
- * by the view of kind `gone` after the merge that brought it, never from inside on_change. */
+/* Entries of 'writer' of kinds peer, link, endpoint and name with generation <= 'generation' are
+ * dropped now and refused from now on.  Called for `gone` entries after the merge that brought
+ * them, never from inside on_change.  At most GONE_ENTRIES_MAX writers, lowest (generation, name)
+ * forgotten first: the same order in which the store lets go of `gone` entries themselves. */
 void store_refuse_until(struct store *s, peer_name writer, uint64_t generation);
 
 /* NULL, or the name of the wrong field by entry_check and the kind's own check. */
@@ -94,13 +98,15 @@ const char *store_check(const struct store *s, const struct entry_view *e);
 enum store_result store_merge(struct store *s, const struct entry_view *e, uint64_t source,
 			      struct mono now);
 
-/* Our own write: like a merge from ourselves that must win; MUST be newer than what is stored. */
+/* Our own write: like a merge from ourselves that must win; MUST be newer than what is stored.
+ * No bound and no refusal applies: what others put here in our name cannot stop us from writing,
+ * and our own growth is bounded where it arises. */
 void store_put(struct store *s, const struct entry_view *e, struct mono now);
 
 /* NULL if there is none; a tombstone is returned like any other entry. */
 const struct entry *store_find(const struct store *s, uint8_t kind, struct bytes key);
 
-/* By hashes of the repair lists; NULL if none. */
+/* By hash, as the repair lists name entries; NULL if none. */
 const struct entry *store_find_hash(const struct store *s, uint64_t key_hash);
 
 /* Physically drops an entry without a trace: tombstones past their age, entries of the gone. */
