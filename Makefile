@@ -83,8 +83,8 @@ $(BIN)/weaver: $(O)/cmd/weaver.o $(call archives,cmd)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-# The parts of cmd/ that the CLI is made of are named cli_*.c.
-CLI_OBJECTS := $(patsubst %.c,$(O)/%.o,$(sort $(wildcard cmd/cli_*.c)))
+# The parts of cmd/ that the CLI is made of are named cli_*.c; it checks weaver's options too.
+CLI_OBJECTS := $(patsubst %.c,$(O)/%.o,$(sort $(wildcard cmd/cli_*.c)) cmd/options.c)
 $(BIN)/weave: $(O)/cmd/weave.o $(CLI_OBJECTS) $(call lib,base)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_weave)

@@ -1,0 +1,441 @@
+#include "cli_args.h"
+
+#include <string.h>
+
+#include <weave/hostport.h>
+#include <weave/must.h>
+
+static const char usage[] =
+	"Usage:\n"
+	"\n"
+	"weave [--run-dir <dir>] [--state-dir <dir>] [--json] <command> ...\n"
+	"\n"
+	"weave --help | help\n"
+	"      version\n"
+	"\n"
+	"weave launch        [--name <name>] [--nickname <nickname>] [--port <port>]\n"
+	"                      [--host <ip>] [--no-discovery] [--conn-limit <number>]\n"
+	"                      [--no-fastdp] [--mtu <bytes>] [--weave-bridge <name>]\n"
+	"                      [--status-addr <ip:port>] [--socket-group <group>]\n"
+	"                      [--log-level <level>] [--resume] <peer> ...\n"
+	"      stop\n"
+	"      reset         [--force]\n"
+	"\n"
+	"weave connect       [--replace] [<peer> ...]\n"
+	"      forget        <peer> ...\n"
+	"\n"
+	"weave attach        [<addr> ...] [--without-dns] [--no-multicast-route] <container>\n"
+	"      detach        [<addr> ...] <container>\n"
+	"      expose        [<addr> ...] [--without-masquerade]\n"
+	"      hide          [<addr> ...]\n"
+	"\n"
+	"weave status        [targets | connections | peers | dns | ipam] [--json]\n"
+	"      report        [-f <format>]\n"
+	"      ps            [<container> ...] [--json]\n"
+	"\n"
+	"weave prime\n"
+	"      rmpeer        <peer_id> ...\n"
+	"      dns-add       [<ip> ...] <container> [-h <fqdn>] | <ip> ... -h <fqdn>\n"
+	"      dns-remove    [<ip> ...] <container> [-h <fqdn>] | <ip> ... -h <fqdn>\n"
+	"      dns-lookup    <name>\n"
+	"      dns-args\n"
+	"\n"
+	"where <peer>      = <host or ip>[:<port>]\n"
+	"      <addr>      = <cidr> | ip:<cidr>\n"
+	"      <cidr>      = <ip>/<prefix length>\n"
+	"      <container> = /path/of/netns | <netns name> | <pid> | <Docker name or id>\n"
+	"      <peer_id>   = <nickname> | <peer name>\n";
+
+const char *cli_usage(void)
+{
+	return usage;
+}
+
+struct parser {
+	struct cli_args *a;
+	const char *const *args;
+	int count, next;
+	struct text *message;
+};
+
+/* Of Weave Net, not coming back or not here: the notice says what to do instead. */
+static const struct {
+	const char *word, *notice;
+} removed[] = {
+	{ "run", "removed in 2.0: use 'docker run' and 'weave attach'" },
+	{ "start", "removed in 2.0: use 'docker start' and 'weave attach'" },
+	{ "restart", "removed in 2.0: use 'docker restart' and 'weave attach'" },
+	{ "launch-router", "removed in 2.0: use 'weave launch'" },
+	{ "stop-router", "removed in 2.0: use 'weave stop'" },
+	{ "launch-proxy", "removed in 2.0, and this router has no proxy" },
+	{ "stop-proxy", "removed in 2.0, and this router has no proxy" },
+	{ "launch-plugin", "removed in 2.0" },
+	{ "stop-plugin", "removed in 2.0" },
+	{ "launch-dns", "removed: WeaveDNS is a part of the router" },
+	{ "create-bridge", "removed: 'weave launch' makes the bridge" },
+	{ "proxy-env", "removed: this router has no proxy" },
+	{ "proxy-config", "removed: this router has no proxy" },
+	{ "env", "not available: this router has no proxy" },
+	{ "config", "not available: this router has no proxy" },
+	{ "setup", "not needed: this router has no images to fetch" },
+};
+
+static enum cli_verdict wrong(struct parser *p, const char *what, const char *text)
+{
+	text_add(p->message, "%s '%.100s'", what, text);
+	return CLI_WRONG;
+}
+
+static enum cli_verdict misused(struct parser *p, const char *what)
+{
+	text_add_string(p->message, what);
+	return CLI_USAGE;
+}
+
+static const char *take(struct parser *p)
+{
+	return p->next < p->count ? p->args[p->next++] : NULL;
+}
+
+/* "--name value" or "--name=value".  False when 'arg' is not this option; then '*value' stays.
+ * Sets '*value' to NULL when the value is missing. */
+static bool is_option(struct parser *p, const char *arg, const char *name, const char **value)
+{
+	size_t size = strlen(name);
+
+	if (strncmp(arg, name, size) != 0 || (arg[size] && arg[size] != '='))
+		return false;
+	*value = arg[size] == '=' ? arg + size + 1 : take(p);
+	return true;
+}
+
+static bool is_help(const char *arg)
+{
+	return strcmp(arg, "--help") == 0 || strcmp(arg, "-help") == 0;
+}
+
+/* --- addresses ---------------------------------------------------------------------------- */
+
+static bool starts(const char *text, const char *start)
+{
+	return strncmp(text, start, strlen(start)) == 0;
+}
+
+static bool looks_like_address(const char *text)
+{
+	struct cidr cidr;
+
+	return starts(text, "ip:") || starts(text, "net:") || cidr_parse(text, &cidr);
+}
+
+static enum cli_verdict add_address(struct parser *p, const char *text)
+{
+	struct cli_args *a = p->a;
+	struct cidr cidr;
+
+	if (starts(text, "net:")) {
+		text_add(p->message,
+			 "'%.100s': automatic addresses need IPAM, which this router does not run; "
+			 "give <ip>/<prefix length>",
+			 text);
+		return CLI_WRONG;
+	}
+	if (!cidr_parse(starts(text, "ip:") ? text + 3 : text, &cidr))
+		return wrong(p, "not an address (<ip>/<prefix length>):", text);
+	if (a->addresses_count == CLI_ADDRESSES_MAX)
+		return wrong(p, "too many addresses, from", text);
+	a->addresses[a->addresses_count++] = cidr;
+	return CLI_RUN;
+}
+
+/* --- commands ----------------------------------------------------------------------------- */
+
+static enum cli_verdict parse_nothing(struct parser *p)
+{
+	const char *arg = take(p);
+
+	if (!arg)
+		return CLI_RUN;
+	text_add(p->message, "unexpected argument '%.100s'", arg);
+	return CLI_USAGE;
+}
+
+static enum cli_verdict parse_reset(struct parser *p)
+{
+	if (p->next < p->count && strcmp(p->args[p->next], "--force") == 0) {
+		p->a->force = true;
+		p->next++;
+	}
+	return parse_nothing(p);
+}
+
+/* The rest of the line as it is. */
+static void take_rest(struct parser *p)
+{
+	p->a->rest = p->args + p->next;
+	p->a->rest_count = (size_t)(p->count - p->next);
+	p->next = p->count;
+}
+
+static enum cli_verdict parse_launch(struct parser *p)
+{
+	take_rest(p);
+	return CLI_RUN;
+}
+
+static enum cli_verdict check_peers(struct parser *p)
+{
+	struct hostport parsed;
+	struct why why;
+
+	for (size_t i = 0; i < p->a->rest_count; i++) {
+		if (p->a->rest[i][0] == '-')
+			return wrong(p, "unknown option", p->a->rest[i]);
+		if (!hostport_parse(p->a->rest[i], &parsed, &why)) {
+			text_add_string(p->message, why.text);
+			return CLI_WRONG;
+		}
+	}
+	return CLI_RUN;
+}
+
+static enum cli_verdict parse_connect(struct parser *p)
+{
+	if (p->next < p->count && strcmp(p->args[p->next], "--replace") == 0) {
+		p->a->replace = true;
+		p->next++;
+	}
+	take_rest(p);
+	if (p->a->rest_count == 0 && !p->a->replace)
+		return misused(p, "connect to whom?");
+	return check_peers(p);
+}
+
+static enum cli_verdict parse_forget(struct parser *p)
+{
+	take_rest(p);
+	return p->a->rest_count ? check_peers(p) : misused(p, "forget whom?");
+}
+
+/* Addresses up to the last argument, which is the container; options anywhere between. */
+static enum cli_verdict parse_container(struct parser *p, bool attach)
+{
+	enum cli_verdict verdict = CLI_RUN;
+	const char *arg, *value;
+
+	while (verdict == CLI_RUN && (arg = take(p))) {
+		if (attach && strcmp(arg, "--without-dns") == 0)
+			continue;
+		if (attach && strcmp(arg, "--no-multicast-route") == 0)
+			p->a->multicast_route = false;
+		else if (attach && (strcmp(arg, "--rewrite-hosts") == 0 ||
+				    is_option(p, arg, "--add-host", &value)))
+			return wrong(p, "this router does not write containers' /etc/hosts:", arg);
+		else if (arg[0] == '-')
+			return wrong(p, "unknown option", arg);
+		else if (p->a->container)
+			return wrong(p, "one container only, and addresses stand before it:", arg);
+		else if (looks_like_address(arg))
+			verdict = add_address(p, arg);
+		else if (p->next < p->count && p->args[p->next][0] != '-')
+			verdict = wrong(p, "not an address (<ip>/<prefix length>):", arg);
+		else
+			p->a->container = arg;
+	}
+	if (verdict == CLI_RUN && !p->a->container)
+		return misused(p, "which container?");
+	return verdict;
+}
+
+static enum cli_verdict parse_attach(struct parser *p)
+{
+	return parse_container(p, true);
+}
+
+static enum cli_verdict parse_detach(struct parser *p)
+{
+	return parse_container(p, false);
+}
+
+static enum cli_verdict parse_expose(struct parser *p)
+{
+	enum cli_verdict verdict = CLI_RUN;
+	const char *arg, *value;
+
+	while (verdict == CLI_RUN && (arg = take(p))) {
+		if (strcmp(arg, "--without-masquerade") == 0)
+			p->a->masquerade = false;
+		else if (is_option(p, arg, "-h", &value))
+			return wrong(p, "this router does not run WeaveDNS, so it cannot register",
+				     value ? value : arg);
+		else if (arg[0] == '-')
+			return wrong(p, "unknown option", arg);
+		else
+			verdict = add_address(p, arg);
+	}
+	return verdict;
+}
+
+static enum cli_verdict parse_hide(struct parser *p)
+{
+	enum cli_verdict verdict = CLI_RUN;
+	const char *arg;
+
+	while (verdict == CLI_RUN && (arg = take(p)))
+		verdict = arg[0] == '-' ? wrong(p, "unknown option", arg) : add_address(p, arg);
+	return verdict;
+}
+
+static enum cli_verdict parse_status(struct parser *p)
+{
+	static const char *const known[] = { "targets", "connections", "peers", "dns", "ipam" };
+	bool found = false;
+	const char *arg;
+
+	while ((arg = take(p))) {
+		if (strcmp(arg, "--json") == 0) {
+			p->a->json = true;
+			continue;
+		}
+		if (arg[0] == '-')
+			return wrong(p, "unknown option", arg);
+		if (found)
+			return misused(p, "one status at a time");
+		for (size_t i = 0; i < ARRAY_COUNT(known); i++)
+			found = found || strcmp(arg, known[i]) == 0;
+		if (!found) {
+			text_add(p->message, "unknown status command '%.100s'", arg);
+			return CLI_USAGE;
+		}
+		p->a->what = arg;
+	}
+	return CLI_RUN;
+}
+
+static enum cli_verdict parse_report(struct parser *p)
+{
+	const char *arg;
+
+	while ((arg = take(p))) {
+		if (strcmp(arg, "--json") == 0)
+			continue;
+		if (!is_option(p, arg, "-f", &p->a->format)) {
+			text_add(p->message, "unexpected argument '%.100s'", arg);
+			return CLI_USAGE;
+		}
+		if (!p->a->format)
+			return misused(p, "-f needs a template");
+	}
+	return CLI_RUN;
+}
+
+static enum cli_verdict parse_ps(struct parser *p)
+{
+	while (p->next < p->count && strcmp(p->args[p->next], "--json") == 0) {
+		p->a->json = true;
+		p->next++;
+	}
+	take_rest(p);
+	while (p->a->rest_count && strcmp(p->a->rest[p->a->rest_count - 1], "--json") == 0) {
+		p->a->json = true;
+		p->a->rest_count--;
+	}
+	for (size_t i = 0; i < p->a->rest_count; i++)
+		if (p->a->rest[i][0] == '-')
+			return wrong(p, "unknown option", p->a->rest[i]);
+	return CLI_RUN;
+}
+
+static enum cli_verdict parse_some(struct parser *p)
+{
+	take_rest(p);
+	return p->a->rest_count ? CLI_RUN : misused(p, "an argument is missing");
+}
+
+static enum cli_verdict parse_one(struct parser *p)
+{
+	take_rest(p);
+	return p->a->rest_count == 1 ? CLI_RUN : misused(p, "expected exactly one argument");
+}
+
+static const char *const words[] = {
+#define X(name, word) [CLI_##name] = (word),
+	CLI_COMMANDS(X)
+#undef X
+};
+
+static enum cli_verdict (*const parse_command[])(struct parser *p) = {
+	[CLI_LAUNCH] = parse_launch,	[CLI_STOP] = parse_nothing,    [CLI_RESET] = parse_reset,
+	[CLI_CONNECT] = parse_connect,	[CLI_FORGET] = parse_forget,   [CLI_ATTACH] = parse_attach,
+	[CLI_DETACH] = parse_detach,	[CLI_EXPOSE] = parse_expose,   [CLI_HIDE] = parse_hide,
+	[CLI_STATUS] = parse_status,	[CLI_REPORT] = parse_report,   [CLI_PS] = parse_ps,
+	[CLI_VERSION] = parse_nothing,	[CLI_PRIME] = parse_nothing,   [CLI_RMPEER] = parse_some,
+	[CLI_DNS_ADD] = parse_some,	[CLI_DNS_REMOVE] = parse_some, [CLI_DNS_LOOKUP] = parse_one,
+	[CLI_DNS_ARGS] = parse_nothing,
+};
+
+_Static_assert(ARRAY_COUNT(parse_command) == ARRAY_COUNT(words), "a parser for each word");
+
+/* --- the line ----------------------------------------------------------------------------- */
+
+static enum cli_verdict parse_word(struct parser *p, const char *word)
+{
+	for (size_t i = 0; i < ARRAY_COUNT(words); i++) {
+		if (strcmp(word, words[i]) != 0)
+			continue;
+		if (p->next < p->count && is_help(p->args[p->next]))
+			return CLI_HELP;
+		p->a->command = (enum cli_command)i;
+		return parse_command[i](p);
+	}
+	for (size_t i = 0; i < ARRAY_COUNT(removed); i++) {
+		if (strcmp(word, removed[i].word) != 0)
+			continue;
+		text_add(p->message, "weave %s: %s", word, removed[i].notice);
+		return CLI_WRONG;
+	}
+	text_add(p->message, "unknown weave command '%.100s'", word);
+	return CLI_USAGE;
+}
+
+static enum cli_verdict set_directory(struct parser *p, const char *option, const char *value,
+				      const char **directory)
+{
+	if (!value || value[0] != '/') {
+		text_add(p->message, "%s needs an absolute path", option);
+		return CLI_WRONG;
+	}
+	*directory = value;
+	return CLI_RUN;
+}
+
+enum cli_verdict cli_args_parse(struct cli_args *a, int count, const char *const *args,
+				struct text *message)
+{
+	struct parser p = { .a = a, .args = args, .count = count, .message = message };
+	enum cli_verdict verdict = CLI_RUN;
+	const char *arg, *value;
+
+	*a = (struct cli_args){ .what = "", .multicast_route = true, .masquerade = true };
+	if (count > CLI_ARGUMENTS_MAX)
+		return misused(&p, "too many arguments");
+	while (verdict == CLI_RUN && (arg = take(&p))) {
+		if (strcmp(arg, "help") == 0 || strcmp(arg, "-h") == 0 || is_help(arg))
+			return CLI_HELP;
+		if (arg[0] != '-')
+			return parse_word(&p, arg);
+		if (strcmp(arg, "--version") == 0)
+			return parse_word(&p, "version");
+		if (strcmp(arg, "--json") == 0)
+			a->json = true;
+		else if (is_option(&p, arg, "--run-dir", &value))
+			verdict = set_directory(&p, "--run-dir", value, &a->run_dir);
+		else if (is_option(&p, arg, "--state-dir", &value))
+			verdict = set_directory(&p, "--state-dir", value, &a->state_dir);
+		else if (strcmp(arg, "--local") != 0) {
+			text_add(message, "unknown option '%.100s'", arg);
+			return CLI_USAGE;
+		}
+	}
+	return verdict == CLI_RUN ? CLI_USAGE : verdict;
+}

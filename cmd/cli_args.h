@@ -1,0 +1,78 @@
+/* The command line of `weave`, from argv to one struct.
+ *
+ * Pure: nothing is asked, sent or started; every mistake is named before anything happens.  Texts
+ * are borrowed from argv.  Grammar of addresses and commands: docs/man/weave.8.
+ */
+#ifndef WEAVE_CMD_CLI_ARGS_H
+#define WEAVE_CMD_CLI_ARGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <weave/addr.h>
+#include <weave/text.h>
+
+#define CLI_ARGUMENTS_MAX 2048
+#define CLI_ADDRESSES_MAX 64
+
+/* X(NAME, word) */
+#define CLI_COMMANDS(X)                                                                            \
+	X(LAUNCH, "launch")                                                                        \
+	X(STOP, "stop")                                                                            \
+	X(RESET, "reset")                                                                          \
+	X(CONNECT, "connect")                                                                      \
+	X(FORGET, "forget")                                                                        \
+	X(ATTACH, "attach")                                                                        \
+	X(DETACH, "detach")                                                                        \
+	X(EXPOSE, "expose")                                                                        \
+	X(HIDE, "hide")                                                                            \
+	X(STATUS, "status")                                                                        \
+	X(REPORT, "report")                                                                        \
+	X(PS, "ps")                                                                                \
+	X(VERSION, "version")                                                                      \
+	X(PRIME, "prime")                                                                          \
+	X(RMPEER, "rmpeer")                                                                        \
+	X(DNS_ADD, "dns-add")                                                                      \
+	X(DNS_REMOVE, "dns-remove")                                                                \
+	X(DNS_LOOKUP, "dns-lookup")                                                                \
+	X(DNS_ARGS, "dns-args")
+
+enum cli_command {
+#define X(name, word) CLI_##name,
+	CLI_COMMANDS(X)
+#undef X
+};
+
+struct cli_args {
+	enum cli_command command;
+	const char *run_dir, *state_dir; /* NULL: neither given */
+	bool json;
+	bool force;	       /* reset */
+	bool replace;	       /* connect */
+	bool multicast_route;  /* attach */
+	bool masquerade;       /* expose */
+	const char *what;      /* status: "", "targets", "connections", "peers", "dns", "ipam" */
+	const char *format;    /* report: the template, or NULL */
+	const char *container; /* attach, detach */
+	struct cidr addresses[CLI_ADDRESSES_MAX];
+	size_t addresses_count;
+	/* launch: all its arguments; connect, forget: peers; ps: containers; rmpeer: peers;
+	 * dns-...: its arguments.  Points into argv. */
+	const char *const *rest;
+	size_t rest_count;
+};
+
+enum cli_verdict {
+	CLI_RUN,   /* do it */
+	CLI_HELP,  /* usage on stderr, exit 0 */
+	CLI_USAGE, /* message if any, usage on stderr, exit 1 */
+	CLI_WRONG, /* message on stderr, exit 1 */
+};
+
+/* 'args' without the program's name.  'message' gets what is wrong, without a newline. */
+enum cli_verdict cli_args_parse(struct cli_args *a, int count, const char *const *args,
+				struct text *message);
+
+const char *cli_usage(void);
+
+#endif

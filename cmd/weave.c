@@ -1,0 +1,325 @@
+/* weave: the command line of the router.  Parses (cli_args.c), asks the API over its unix socket
+ * (cli_http_io.c), and starts or stops the daemon (cli_process_io.c). */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <curl/curl.h>
+
+#include <weave/must.h>
+
+#include "cli_args.h"
+#include "cli_container_io.h"
+#include "cli_http_io.h"
+#include "cli_process_io.h"
+#include "options.h"
+
+#define EXIT_ABSENT 4 /* HTTP 404: a component that does not run */
+
+static const char *directory(const char *given, const char *variable, const char *usual)
+{
+	const char *value = getenv(variable);
+
+	if (given)
+		return given;
+	return value && *value ? value : usual;
+}
+
+static const char *run_dir(const struct cli_args *a)
+{
+	return directory(a->run_dir, "WEAVE_RUN_DIR", OPTIONS_RUN_DIR);
+}
+
+static const char *state_dir(const struct cli_args *a)
+{
+	return directory(a->state_dir, "WEAVE_STATE_DIR", OPTIONS_STATE_DIR);
+}
+
+/* --- asking the router -------------------------------------------------------------------- */
+
+static int no_answer(const struct cli_args *a, const struct cli_answer *answer)
+{
+	fprintf(stderr, "weave: the router does not answer on %s/weave.sock: %s\n", run_dir(a),
+		answer->problem);
+	return answer->failure;
+}
+
+static int refused(const struct cli_answer *answer)
+{
+	const char *body = text_string(&answer->body);
+
+	if (*body)
+		fprintf(stderr, "%s%s", body, body[strlen(body) - 1] == '\n' ? "" : "\n");
+	else
+		fprintf(stderr, "weave: the router answers %ld\n", answer->status);
+	return answer->status == 404 ? EXIT_ABSENT : 1;
+}
+
+/* The answer's text is printed as it is, or with 'plain' without the prefix lengths. */
+static void print_body(const char *body, bool plain)
+{
+	for (bool skip = false; *body; body++) {
+		if (plain && *body == '/')
+			skip = true;
+		else if (*body == ' ' || *body == '\n')
+			skip = false;
+		if (!skip)
+			putchar(*body);
+	}
+}
+
+/* One request, its answer on stdout; returns the exit code. */
+static int ask(const struct cli_args *a, const char *method, const char *path, const char *form,
+	       bool plain)
+{
+	struct cli_request request = {
+		.method = method, .path = path, .form = form, .json = a->json
+	};
+	struct cli_answer answer;
+	struct text socket = { 0 };
+	int result = 0;
+
+	text_add(&socket, "%s/weave.sock", run_dir(a));
+	request.socket_path = text_string(&socket);
+	cli_http(&request, &answer);
+	if (answer.failure)
+		result = no_answer(a, &answer);
+	else if (answer.status / 100 != 2)
+		result = refused(&answer);
+	else
+		print_body(text_string(&answer.body), plain);
+	if (result == 0 && fflush(stdout) != 0)
+		result = 1;
+	cli_answer_fini(&answer);
+	text_fini(&socket);
+	return result;
+}
+
+/* --- commands ----------------------------------------------------------------------------- */
+
+static int peers(const struct cli_args *a, const char *path)
+{
+	struct text form = { 0 };
+	int result;
+
+	for (size_t i = 0; i < a->rest_count; i++)
+		cli_form_add(&form, "peer", a->rest[i]);
+	if (a->replace)
+		cli_form_add(&form, "replace", "true");
+	result = ask(a, "POST", path, text_string(&form), false);
+	text_fini(&form);
+	return result;
+}
+
+static void add_addresses(const struct cli_args *a, struct text *form)
+{
+	char cidr[CIDR_TEXT_SIZE];
+
+	for (size_t i = 0; i < a->addresses_count; i++)
+		cli_form_add(form, "address", cidr_text(a->addresses[i], cidr));
+}
+
+static int attach(const struct cli_args *a)
+{
+	struct text form = { 0 }, message = { 0 };
+	struct cli_container container;
+	int result = 1;
+
+	if (cli_container_find(a->container, &container, &message)) {
+		cli_form_add(&form, "id", container.id);
+		cli_form_add(&form, "netns", container.netns);
+		add_addresses(a, &form);
+		if (!a->multicast_route)
+			cli_form_add(&form, "multicast-route", "false");
+		result = ask(a, "POST", "/attach", text_string(&form), true);
+	} else {
+		fprintf(stderr, "weave attach: %s\n", text_string(&message));
+	}
+	text_fini(&form);
+	text_fini(&message);
+	return result;
+}
+
+/* A container that is gone can still be detached by the identity under which it was attached. */
+static int detach(const struct cli_args *a)
+{
+	struct text form = { 0 }, message = { 0 };
+	struct cli_container container;
+	int result;
+
+	if (cli_container_find(a->container, &container, &message)) {
+		cli_form_add(&form, "id", container.id);
+		cli_form_add(&form, "netns", container.netns);
+	} else {
+		cli_form_add(&form, "id", a->container);
+	}
+	add_addresses(a, &form);
+	result = ask(a, "DELETE", "/attach", text_string(&form), true);
+	text_fini(&form);
+	text_fini(&message);
+	return result;
+}
+
+static int expose(const struct cli_args *a, const char *method)
+{
+	struct text form = { 0 };
+	int result;
+
+	add_addresses(a, &form);
+	if (!a->masquerade)
+		cli_form_add(&form, "skipNAT", "true");
+	result = ask(a, method, "/expose", text_string(&form), true);
+	text_fini(&form);
+	return result;
+}
+
+static int status(const struct cli_args *a)
+{
+	struct text path = { 0 };
+	int result;
+
+	text_add(&path, "/status%s%s", *a->what ? "/" : "", a->what);
+	result = ask(a, "GET", text_string(&path), NULL, false);
+	text_fini(&path);
+	return result;
+}
+
+static int report(struct cli_args *a)
+{
+	struct text path = { 0 };
+	int result;
+
+	text_add_string(&path, "/report");
+	a->json = !a->format;
+	if (a->format) {
+		text_add_string(&path, "?format=");
+		cli_percent_encode(&path, a->format);
+	}
+	result = ask(a, "GET", text_string(&path), NULL, false);
+	text_fini(&path);
+	return result;
+}
+
+/* Unknown containers are left out, as in Weave Net: they have no line. */
+static int ps(const struct cli_args *a)
+{
+	struct text path = { 0 }, message = { 0 };
+	struct cli_container container;
+	int result;
+
+	text_add_string(&path, "/ps");
+	for (size_t i = 0; i < a->rest_count; i++) {
+		const char *id = a->rest[i];
+
+		if (strcmp(id, "weave:expose") != 0 && cli_container_find(id, &container, &message))
+			id = container.id;
+		text_add_string(&path, i ? "&id=" : "?id=");
+		cli_percent_encode(&path, id);
+	}
+	result = ask(a, "GET", text_string(&path), NULL, false);
+	text_fini(&path);
+	text_fini(&message);
+	return result;
+}
+
+static int version(const struct cli_args *a)
+{
+	struct cli_request request = { .method = "GET", .path = "/version" };
+	struct cli_answer answer;
+	struct text socket = { 0 };
+	int result = 0;
+
+	printf("weave script %s\n", WEAVE_VERSION);
+	text_add(&socket, "%s/weave.sock", run_dir(a));
+	request.socket_path = text_string(&socket);
+	cli_http(&request, &answer);
+	if (!answer.failure && answer.status == 200)
+		printf("weave %s", text_string(&answer.body));
+	else
+		result = cli_daemon_version();
+	cli_answer_fini(&answer);
+	text_fini(&socket);
+	return result;
+}
+
+/* What belongs to components that this router may not have: its answer says so. */
+static int ask_about(const struct cli_args *a, const char *method, const char *directory_path)
+{
+	int result = 0;
+
+	for (size_t i = 0; i < a->rest_count && result == 0; i++) {
+		struct text path = { 0 };
+
+		text_add_string(&path, directory_path);
+		cli_percent_encode(&path, a->rest[i]);
+		result = ask(a, method, text_string(&path), NULL, false);
+		text_fini(&path);
+	}
+	return result;
+}
+
+static int run(struct cli_args *a)
+{
+	switch (a->command) {
+	case CLI_LAUNCH:
+		return cli_launch(run_dir(a), state_dir(a), a->rest, a->rest_count);
+	case CLI_STOP:
+		return cli_stop(run_dir(a));
+	case CLI_RESET:
+		return cli_reset(run_dir(a), state_dir(a));
+	case CLI_CONNECT:
+		return peers(a, "/connect");
+	case CLI_FORGET:
+		return peers(a, "/forget");
+	case CLI_ATTACH:
+		return attach(a);
+	case CLI_DETACH:
+		return detach(a);
+	case CLI_EXPOSE:
+		return expose(a, "POST");
+	case CLI_HIDE:
+		return expose(a, "DELETE");
+	case CLI_STATUS:
+		return status(a);
+	case CLI_REPORT:
+		return report(a);
+	case CLI_PS:
+		return ps(a);
+	case CLI_VERSION:
+		return version(a);
+	case CLI_PRIME:
+		return ask(a, "GET", "/ring", NULL, false);
+	case CLI_RMPEER:
+		return ask_about(a, "DELETE", "/peer/");
+	case CLI_DNS_ADD:
+	case CLI_DNS_REMOVE:
+	case CLI_DNS_LOOKUP:
+	case CLI_DNS_ARGS:
+		return ask(a, "GET", "/domain", NULL, false);
+	}
+	NOT_REACHED("command");
+}
+
+int main(int argc, char **argv)
+{
+	struct text message = { 0 };
+	struct cli_args a;
+	enum cli_verdict verdict;
+	int result = 1;
+
+	verdict = cli_args_parse(&a, argc > 0 ? argc - 1 : 0,
+				 argc > 0 ? (const char *const *)(argv + 1) : NULL, &message);
+	if (message.size)
+		fprintf(stderr, "weave: %s\n", text_string(&message));
+	if (verdict == CLI_HELP || verdict == CLI_USAGE)
+		fputs(cli_usage(), stderr);
+	if (verdict == CLI_HELP)
+		result = 0;
+	if (verdict == CLI_RUN) {
+		curl_global_init(CURL_GLOBAL_DEFAULT);
+		result = run(&a);
+		curl_global_cleanup();
+	}
+	text_fini(&message);
+	return result;
+}
