@@ -28,6 +28,7 @@ struct outbox {
 	uint32_t datagrams_count, frames_count;
 	size_t arena_used;
 	uint64_t overflows; /* datagrams or frames dropped for want of room */
+	uint64_t batch;	    /* grows with every outbox_clear: datagram numbers start again */
 	uint8_t *arena;
 };
 
