@@ -1,0 +1,112 @@
+/* A snapshot with something in every part of it, for the tests of what renders it. */
+#ifndef TESTS_PLUGIN_SAMPLE_STATUS_H
+#define TESTS_PLUGIN_SAMPLE_STATUS_H
+
+#include <weave/status.h>
+
+static inline void sample_peers(struct status *s)
+{
+	struct status_peer *p = status_add_peer(s);
+	struct status_peer_connection *c = status_peer_add_connection(p);
+
+	*c = (struct status_peer_connection){ 0x7a0000000002u, "host2", "10.0.0.2:6783", true,
+					      true };
+	p->name = s->name;
+	p->nickname = s->nickname;
+	p->self = p->reachable = true;
+	p->instance = UINT64_MAX;
+	p = status_add_peer(s);
+	p->name = 0x7a0000000002u;
+	p->nickname = "host2";
+	p->reachable = true;
+	c = status_peer_add_connection(p);
+	*c = (struct status_peer_connection){ s->name, "host1", "10.0.0.1:41234", false, true };
+	c = status_peer_add_connection(p);
+	*c = (struct status_peer_connection){ 0x7a0000000003u, "host3", "10.0.0.3:6783", true,
+					      false };
+	p = status_add_peer(s);
+	p->name = 0x7a0000000009u;
+	p->nickname = "gone";
+}
+
+static inline void sample_connections(struct status *s)
+{
+	struct status_connection *c = status_add_connection(s);
+
+	*c = (struct status_connection){ .outbound = true,
+					 .address = "10.0.0.2:6783",
+					 .state = STATUS_ESTABLISHED,
+					 .peer = 0x7a0000000002u,
+					 .nickname = "host2",
+					 .overlay = "sleeve",
+					 .mtu = 1410,
+					 .not_better = "no fastdp: switched off here",
+					 .rtt_known = true,
+					 .rtt_ms = 0.5,
+					 .bytes_in = 10,
+					 .frames_in = 1 };
+	c = status_add_connection(s);
+	*c = (struct status_connection){ .address = "10.0.0.3:50000",
+					 .state = STATUS_PENDING,
+					 .peer = 0x7a0000000003u,
+					 .nickname = "host3" };
+	c = status_add_connection(s);
+	*c = (struct status_connection){ .outbound = true,
+					 .address = "10.0.0.4:6783",
+					 .state = STATUS_RETRYING,
+					 .error = "connection refused",
+					 .retries = true,
+					 .retry_in_ms = 1500 };
+	c = status_add_connection(s);
+	*c = (struct status_connection){ .outbound = true,
+					 .address = "10.0.0.5:6783",
+					 .state = STATUS_FAILED,
+					 .error = "passwords differ" };
+	c = status_add_connection(s);
+	*c = (struct status_connection){ .outbound = true,
+					 .address = "10.0.0.6:6783",
+					 .state = STATUS_FAILED,
+					 .error = "no route",
+					 .retries = true,
+					 .retry_in_ms = 61250 };
+	c = status_add_connection(s);
+	*c = (struct status_connection){ .outbound = true,
+					 .address = "10.0.0.7:6783",
+					 .state = STATUS_CONNECTING };
+}
+
+static inline void sample_status(struct status *s)
+{
+	struct status_endpoint *e;
+
+	status_init(s);
+	s->version = "3.0.0";
+	s->protocol_min = s->protocol_max = 3;
+	s->name = 0x7a0000000001u;
+	s->nickname = "host1";
+	s->ready = true;
+	s->discovery = true;
+	s->port = 6783;
+	s->now.s = 1795521600; /* 2026-11-24 12:00:00 UTC */
+	s->uptime_ms = 12345;
+	s->interface = "weave";
+	s->capture = "pcap";
+	s->store.digest = "00ff";
+	s->store.entries = 7;
+	status_add_target(s, "host2", true);
+	status_add_target(s, "10.0.0.3:6783", false);
+	sample_connections(s);
+	sample_peers(s);
+	status_add_unicast_route(s, 0x7a0000000003u, 0x7a0000000002u);
+	status_broadcast_route_add(status_add_broadcast_route(s, s->name), 0x7a0000000002u);
+	e = status_add_endpoint(s);
+	e->mac = 0x020000000005u;
+	e->peer = 0x7a0000000002u;
+	e->nickname = "host2";
+	e->age_ms = 60000;
+	status_endpoint_add_ip(e, (struct ip_addr){ 4, { 10, 2, 1, 5 } });
+	status_add_drop(s, "no_route", "no route to the peer", 3);
+	status_add_drop(s, "looped", "came back", 0);
+}
+
+#endif
