@@ -20,9 +20,8 @@
 #define TARGET_DELAY_MIN_MS 500u
 #define TARGET_DELAY_NEAR_MAX_MS 10000u
 #define TARGET_DELAY_FAR_MAX_MS (10u * 60u * 1000u)
-#define TARGET_FIRST_MAX_MS                                                                        \
-	2000u /* at start and after a heal, so that peers do not dial in step                      \
-	       */
+/* At start and after a heal, so that peers do not dial in step. */
+#define TARGET_FIRST_MAX_MS 2000u
 
 #define TARGET_STATES(X)                                                                           \
 	X(WAITING)                                                                                 \
@@ -42,6 +41,7 @@ enum target_action { TARGET_REST, TARGET_DIAL };
 struct target {
 	enum target_state state;
 	struct mono due;   /* next dial; meaningful in WAITING */
+	struct mono since; /* start of this wait */
 	uint32_t delay_ms; /* upper end of the next wait */
 	uint32_t cap_ms;   /* of delay_ms */
 };
@@ -55,8 +55,10 @@ void target_init(struct target *t, uint32_t cap_ms, bool first_jitter, struct mo
 enum target_action target_step(struct target *t, enum target_event ev, struct mono now,
 			       struct rng *rng);
 
-/* The delay starts over and, when WAITING, the next dial is due within 'within_ms' at random. */
+/* The delay starts over and, when WAITING, the next dial is due within 'within_ms' at random, or
+ * as it was if that is sooner. */
 void target_reset(struct target *t, uint32_t within_ms, struct mono now, struct rng *rng);
+/* A wait that is under way is cut to the new cap, too. */
 void target_set_cap(struct target *t, uint32_t cap_ms);
 
 /* When to feed the next TICK; MONO_NEVER while somebody else must act first. */

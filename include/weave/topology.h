@@ -19,14 +19,14 @@
 
 struct topology;
 
-/* One peer. Borrowed; valid until the store changes. */
+/* One peer. Borrowed; valid until the store changes or topology_update. */
 struct topology_peer {
 	struct peer_info info; /* zeroed but for .name while only links speak of it */
 	uint64_t generation;   /* of its peer entry; 0 while it has none */
 	bool known;	       /* has a peer entry */
 	bool reachable;
 	uint32_t hops;	      /* from ourselves; 0 for ourselves or when unreachable */
-	uint32_t links_count; /* published by it, established or not */
+	uint32_t links_count; /* published by it, established or not, of whatever generation */
 	const struct link_info *const *links; /* in order of .to */
 };
 
@@ -46,14 +46,16 @@ void topology_direct(struct topology *t, peer_name to, bool alive);
 /* True when something changed since the last topology_update. */
 bool topology_dirty(const struct topology *t);
 
-/* Recomputes reachability and our routes; bumps the version when any of them changed.
- * The caller sees to it that this happens at most every 50 ms. */
+/* Recomputes reachability and our routes; bumps the version when any of them changed, or the
+ * counted graph (and so broadcast trees), or some peer's generation or floor (and so whose
+ * endpoints count).  The caller sees to it that this happens at most every 50 ms. */
 void topology_update(struct topology *t);
 uint64_t topology_version(const struct topology *t);
 
 /* NULL when nobody speaks of it. */
 const struct topology_peer *topology_peer(const struct topology *t, peer_name name);
-/* All peers in order of name: index from 0; NULL at the end. */
+/* All peers in order of name: index from 0; NULL at the end.  One that nobody speaks of any more
+ * may be among them until the next topology_update.  At most PEERS_MAX. */
 const struct topology_peer *topology_peer_at(const struct topology *t, size_t index);
 size_t topology_count(const struct topology *t);
 bool topology_reachable(const struct topology *t, peer_name name);
