@@ -23,14 +23,16 @@ struct garbage *garbage_new(struct store *store, struct topology *topology, peer
 void garbage_free(struct garbage *g);
 
 /* Looks at reachability, drops old tombstones; returns the next peer that we must declare gone
- * (with its generation) or false.  Call until false. */
+ * (with its generation) or false.  Call until false; the caller stores an entry (kind gone, that
+ * generation, version 0; <weave/peer.h>) unless it has one that reaches as far. */
 bool garbage_sweep(struct garbage *g, struct mono now, struct gone_info *declare);
 struct mono garbage_deadline(const struct garbage *g);
 
 /* After merges: applies `gone` entries that arrived since (store_refuse_until). */
 void garbage_apply(struct garbage *g);
 
-/* Highest generation of 'peer' declared gone; 0 if none. */
+/* Highest generation of 'peer' declared gone; 0 if none.  Whoever finds itself there takes a higher
+ * generation and publishes again. */
 uint64_t garbage_gone_generation(const struct garbage *g, peer_name peer);
 
 #endif
