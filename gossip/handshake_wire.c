@@ -4,6 +4,7 @@
 
 #include <weave/hash.h>
 #include <weave/must.h>
+#include <weave/peer.h>
 
 #include "message_wire.h"
 
@@ -64,21 +65,6 @@ static const struct tlv_row *tlv_row(uint8_t type)
 	return NULL;
 }
 
-/* Names reach terminals and logs: printable ASCII, and UTF-8 without the C1 controls, which
- * sequences that start with 0xc2 0x80..0x9f would be. */
-static bool is_printable(struct bytes text)
-{
-	for (size_t i = 0; i < text.size; i++) {
-		uint8_t c = text.data[i];
-
-		if (c < 0x20 || c == 0x7f)
-			return false;
-		if (c == 0xc2 && (i + 1 >= text.size || text.data[i + 1] < 0xa0))
-			return false;
-	}
-	return true;
-}
-
 static void read_value(struct hello *h, const struct tlv_row *row, size_t size, struct reader *r)
 {
 	struct bytes text = bytes_of(r->at, size);
@@ -90,7 +76,7 @@ static void read_value(struct hello *h, const struct tlv_row *row, size_t size, 
 			reader_fail(r, row->name);
 		break;
 	case HELLO_NICKNAME:
-		if (!is_printable(text))
+		if (!peer_text_ok(text))
 			reader_fail(r, row->name);
 		read_copy(r, h->nickname, size, row->name);
 		h->nickname[size] = '\0';

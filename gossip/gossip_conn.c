@@ -1,0 +1,555 @@
+#include "gossip_engine.h"
+
+#include <stdio.h>
+
+#include <weave/alloc.h>
+#include <weave/must.h>
+
+struct conn *conn_find(const struct gossip *g, conn_id id)
+{
+	struct table_link *l = table_first(&g->conns, id);
+
+	return l ? table_entry(l, struct conn, by_id) : NULL;
+}
+
+static uint64_t peer_hash(const struct gossip *g, peer_name peer)
+{
+	return hash64(&g->hash_key, &peer, sizeof peer);
+}
+
+struct conn *conn_of_peer(const struct gossip *g, peer_name peer)
+{
+	uint64_t hash = peer_hash(g, peer);
+
+	for (struct table_link *l = table_first(&g->peers, hash); l; l = table_next(l, hash)) {
+		struct conn *c = table_entry(l, struct conn, by_peer);
+
+		if (c->hello.name == peer)
+			return c;
+	}
+	return NULL;
+}
+
+const char *conn_text(const struct conn *c, char *text, size_t size)
+{
+	char address[ENDPOINT_TEXT_SIZE], name[PEER_NAME_TEXT_SIZE];
+
+	netaddr_text(c->remote, address);
+	if (c->hello.name)
+		snprintf(text, size, "peer=%s nickname=%s address=%s%s",
+			 peer_name_text(c->hello.name, name), c->hello.nickname,
+			 c->outbound ? "" : "<-", address);
+	else
+		snprintf(text, size, "address=%s%s", c->outbound ? "" : "<-", address);
+	return text;
+}
+
+/* ---- birth, states, end ---- */
+
+/* The counters of gossip follow the states here and nowhere else. */
+static void count(struct conn *c, int by)
+{
+	struct gossip *g = c->owner;
+	bool met = c->state == CONN_SPARE || c->state == CONN_UP;
+
+	if (c->outbound && c->state != CONN_CLOSING)
+		g->outbound_count += (uint32_t)by;
+	if (!c->outbound && c->state == CONN_HANDSHAKE)
+		g->handshakes_count += (uint32_t)by;
+	if (!c->outbound && met)
+		g->inbound_count += (uint32_t)by;
+	if (c->state != CONN_UP)
+		return;
+	if (by > 0)
+		table_insert(&g->peers, &c->by_peer, peer_hash(g, c->hello.name));
+	else
+		table_remove(&g->peers, &c->by_peer);
+}
+
+void conn_enter(struct conn *c, enum conn_state state)
+{
+	count(c, -1);
+	c->state = state;
+	c->since = c->owner->now;
+	count(c, 1);
+	if (state != CONN_HANDSHAKE) {
+		mem_free(c->handshake);
+		c->handshake = NULL;
+	}
+	due_by(c->owner, conn_deadline(c));
+}
+
+static struct conn *conn_new(struct gossip *g, bool outbound, enum conn_state state)
+{
+	struct conn *c = mem_new(1, sizeof *c);
+
+	c->owner = g;
+	c->id = ++g->last_conn;
+	c->outbound = outbound;
+	c->state = state;
+	c->since = g->now;
+	c->link_due = c->unwanted_since = MONO_NEVER;
+	table_insert(&g->conns, &c->by_id, c->id);
+	list_append(&g->conns_in_order, &c->in_order);
+	count(c, 1);
+	due_by(g, conn_deadline(c));
+	return c;
+}
+
+static void conn_free(struct conn *c)
+{
+	count(c, -1);
+	if (c->state == CONN_UP)
+		neighbour_fini(&c->neighbour);
+	table_remove(&c->owner->conns, &c->by_id);
+	list_remove(&c->in_order);
+	session_in_fini(&c->in);
+	mem_free(c->handshake);
+	mem_free(c->out);
+	mem_free(c);
+}
+
+void conns_free(struct gossip *g)
+{
+	while (!list_empty(&g->conns_in_order))
+		conn_free(list_entry(g->conns_in_order.next, struct conn, in_order));
+}
+
+/* What the end of 'c' means to the rest; 'c' is neither UP nor SPARE afterwards. */
+static void ended(struct conn *c, const struct why *why)
+{
+	struct gossip *g = c->owner;
+	struct dial_target *t = c->target ? target_find(g, c->target) : NULL;
+	char text[CONN_TEXT_SIZE];
+	bool was_up = c->state == CONN_UP;
+	peer_name peer = c->hello.name;
+
+	if (c->state != CONN_DIALLING)
+		log_info(g->log, "connection ended: %s reason=\"%s\"",
+			 conn_text(c, text, sizeof text), why->text);
+	if (was_up && c->confirmed)
+		g->counters.terminations++;
+	if (!was_up && c->state != CONN_DIALLING && why->reason != WHY_DUPLICATE)
+		g->counters.refused_handshakes++;
+	if (why->reason == WHY_MALFORMED)
+		g->counters.malformed++;
+	history_add(c, why);
+	if (was_up)
+		join_leave(c);
+	else
+		conn_enter(c, CONN_CLOSING);
+	if (t && t->conn == c->id)
+		target_conn_ended(t, c, why);
+	if (was_up && !conn_of_peer(g, peer))
+		targets_peer_lost(g, peer, why);
+}
+
+void conn_close(struct conn *c, const struct why *why)
+{
+	struct gossip *g = c->owner;
+	uint8_t frame[FRAME_HEADER_SIZE + 4 + CLOSE_TEXT_MAX];
+	struct writer w = writer_over(frame, sizeof frame);
+	bool dialling = c->state == CONN_DIALLING, can_say = c->version != 0;
+
+	MUST(c->state != CONN_CLOSING);
+	ended(c, why);
+	if (can_say) {
+		size_t mark = session_begin(&w, MESSAGE_CLOSE);
+
+		close_encode(why, &w);
+		session_end(&w, mark);
+		conn_out(c, writer_bytes(&w));
+	}
+	push_action(g, GOSSIP_CLOSE)->conn = c->id;
+	if (dialling || c->out_at == c->out_size)
+		conn_free(c);
+}
+
+void conn_lost(struct conn *c, const struct why *why)
+{
+	ended(c, why);
+	conn_free(c);
+}
+
+struct mono conn_deadline(const struct conn *c)
+{
+	struct mono due;
+
+	switch (c->state) {
+	case CONN_DIALLING:
+		return mono_after(c->since, DIAL_TIMEOUT_MS);
+	case CONN_HANDSHAKE:
+		return mono_after(c->since, HANDSHAKE_TIMEOUT_MS);
+	case CONN_SPARE:
+		return mono_after(c->since, SPARE_TIMEOUT_MS);
+	case CONN_CLOSING:
+		return mono_after(c->since, CLOSING_MS);
+	case CONN_UP:
+		due = mono_min(neighbour_deadline(&c->neighbour, !c->told), c->link_due);
+		if (c->told)
+			due = mono_min(due,
+				       mono_after(c->told_at.ms > c->pulled_at.ms ? c->told_at
+										  : c->pulled_at,
+						  NO_PROGRESS_MS));
+		return due;
+	}
+	NOT_REACHED("connection state");
+}
+
+static void close_for(struct conn *c, enum why_reason reason, const char *text)
+{
+	struct why why;
+
+	why_set(&why, reason, "%s", text);
+	conn_close(c, &why);
+}
+
+static bool is_stuck(const struct conn *c, struct mono now)
+{
+	return c->told && mono_elapsed(c->told_at, now) >= NO_PROGRESS_MS &&
+	       mono_elapsed(c->pulled_at, now) >= NO_PROGRESS_MS;
+}
+
+void conn_tick(struct conn *c)
+{
+	struct mono now = c->owner->now;
+
+	switch (c->state) {
+	case CONN_DIALLING:
+		close_for(c, WHY_TRANSPORT, "no answer to the dial");
+		break;
+	case CONN_HANDSHAKE:
+		close_for(c, WHY_HANDSHAKE_TIMEOUT, "no complete handshake within 10 s");
+		break;
+	case CONN_SPARE:
+		close_for(c, WHY_DUPLICATE, "another connection to this peer is in use");
+		break;
+	case CONN_CLOSING:
+		conn_free(c);
+		break;
+	case CONN_UP:
+		if (neighbour_is_dead(&c->neighbour, now)) {
+			close_for(c, WHY_NO_ECHO, "no answer to heartbeats for 10 s");
+		} else if (is_stuck(c, now)) {
+			close_for(c, WHY_NO_PROGRESS, "peer has not read for 10 s");
+		} else {
+			if (mono_reached(now, c->link_due))
+				link_update(c);
+			conn_poke(c);
+		}
+		break;
+	}
+}
+
+/* ---- output ---- */
+
+void conn_out(struct conn *c, struct bytes bytes)
+{
+	size_t left = c->out_size - c->out_at;
+
+	if (bytes.size) {
+		uint8_t *out = mem_new(left + bytes.size, 1);
+
+		if (left)
+			memcpy(out, c->out + c->out_at, left);
+		memcpy(out + left, bytes.data, bytes.size);
+		mem_free(c->out);
+		c->out = out;
+		c->out_at = 0;
+		c->out_size = left + bytes.size;
+	}
+	conn_poke(c);
+}
+
+static bool wants_write(const struct conn *c, struct mono now)
+{
+	return c->out_at < c->out_size ||
+	       (c->state == CONN_UP && neighbour_wants_write(&c->neighbour, now));
+}
+
+void conn_poke(struct conn *c)
+{
+	struct gossip *g = c->owner;
+
+	if (!c->told && wants_write(c, g->now)) {
+		c->told = true;
+		c->told_at = g->now;
+		push_action(g, GOSSIP_WRITE)->conn = c->id;
+	}
+	due_by(g, conn_deadline(c));
+}
+
+static size_t pull_out(struct conn *c, uint8_t *buffer, size_t size)
+{
+	size_t n = c->out_size - c->out_at;
+
+	if (n == 0)
+		return 0;
+	if (n > size)
+		n = size;
+	memcpy(buffer, c->out + c->out_at, n);
+	c->out_at += n;
+	if (c->out_at == c->out_size) {
+		mem_free(c->out);
+		c->out = NULL;
+		c->out_at = c->out_size = 0;
+	}
+	return n;
+}
+
+/* One frame into the buffer; what does not fit is kept for the next pull. 0: there is none. */
+static size_t pull_frame(struct conn *c, uint8_t *buffer, size_t size)
+{
+	struct gossip *g = c->owner;
+	struct writer w = writer_over(g->scratch, sizeof g->scratch);
+	size_t n;
+
+	if (c->state != CONN_UP || !neighbour_pull(&c->neighbour, &w, g->now))
+		return 0;
+	MUST(!w.full);
+	n = writer_size(&w);
+	if (n > size) {
+		MUST(c->out_at == c->out_size);
+		c->out = mem_copy(g->scratch + size, n - size);
+		c->out_at = 0;
+		c->out_size = n - size;
+		n = size;
+	}
+	memcpy(buffer, g->scratch, n);
+	return n;
+}
+
+size_t gossip_pull(struct gossip *g, conn_id conn, void *buffer, size_t size, struct mono now)
+{
+	struct conn *c = conn_find(g, conn);
+	uint8_t *at = buffer;
+	size_t total = 0, n;
+
+	g->now = now;
+	if (!c || size == 0)
+		return 0;
+	total = pull_out(c, at, size);
+	while (total < size && (n = pull_frame(c, at + total, size - total)))
+		total += n;
+	c->bytes_out += total;
+	c->pulled_at = now;
+	if (total == size)
+		return total;
+	c->told = false;
+	if (c->state == CONN_CLOSING)
+		conn_free(c);
+	else
+		due_by(g, conn_deadline(c));
+	return total;
+}
+
+bool gossip_wants_write(const struct gossip *g, conn_id conn)
+{
+	const struct conn *c = conn_find(g, conn);
+
+	return c && wants_write(c, g->now);
+}
+
+/* ---- events of the transport ---- */
+
+static void begin_handshake(struct conn *c)
+{
+	struct gossip *g = c->owner;
+	uint8_t preamble[PREAMBLE_SIZE];
+	struct writer w = writer_over(preamble, sizeof preamble);
+
+	c->random = rng_u64(&g->rng);
+	c->handshake = mem_new(1, sizeof *c->handshake);
+	handshake_init(c->handshake, g->config.protocol_min, g->config.protocol_max);
+	preamble_encode(g->config.protocol_min, g->config.protocol_max, &w);
+	conn_out(c, writer_bytes(&w));
+}
+
+/* At most HANDSHAKES_MAX strangers at once: the oldest goes first. */
+static void make_room_for_handshake(struct gossip *g)
+{
+	if (g->handshakes_count < HANDSHAKES_MAX)
+		return;
+	for (struct list *l = g->conns_in_order.next; l != &g->conns_in_order; l = l->next) {
+		struct conn *c = list_entry(l, struct conn, in_order);
+
+		if (c->state == CONN_HANDSHAKE && !c->outbound) {
+			close_for(c, WHY_OVERLOADED, "too many connections in handshake at once");
+			return;
+		}
+	}
+}
+
+conn_id gossip_on_accepted(struct gossip *g, struct netaddr remote, struct mono now,
+			   struct why *why)
+{
+	struct conn *c;
+	conn_id id;
+
+	g->now = now;
+	if (g->stopped) {
+		why_set(why, WHY_STOPPED, "router stopped");
+		return 0;
+	}
+	g->counters.accepted++;
+	make_room_for_handshake(g);
+	c = conn_new(g, false, CONN_HANDSHAKE);
+	id = c->id;
+	c->remote = remote;
+	begin_handshake(c);
+	gossip_settle(g);
+	return id;
+}
+
+struct conn *conn_dial(struct gossip *g, struct netaddr to, uint32_t target)
+{
+	struct conn *c = conn_new(g, true, CONN_DIALLING);
+	struct gossip_action *a = push_action(g, GOSSIP_DIAL);
+
+	c->remote = to;
+	c->target = target;
+	a->conn = c->id;
+	a->address = to;
+	a->target = target;
+	g->counters.dials++;
+	return c;
+}
+
+static void remember_own_address(struct gossip *g, struct netaddr local)
+{
+	struct netaddr listening = { local.ip, g->config.port };
+
+	if (local.ip.family && !is_own_address(g, listening) &&
+	    g->own_addresses_count < ARRAY_COUNT(g->own_addresses))
+		g->own_addresses[g->own_addresses_count++] = listening;
+}
+
+void gossip_on_connected(struct gossip *g, conn_id conn, struct netaddr local,
+			 struct netaddr remote, struct mono now)
+{
+	struct conn *c = conn_find(g, conn);
+
+	g->now = now;
+	if (!c || c->state != CONN_DIALLING)
+		return;
+	c->local = local;
+	c->remote = remote;
+	remember_own_address(g, local);
+	conn_enter(c, CONN_HANDSHAKE);
+	begin_handshake(c);
+	gossip_settle(g);
+}
+
+void gossip_on_dial_failed(struct gossip *g, conn_id conn, const char *reason, struct mono now)
+{
+	struct conn *c = conn_find(g, conn);
+	struct why why;
+
+	g->now = now;
+	if (!c || c->state != CONN_DIALLING)
+		return;
+	why_set(&why, WHY_TRANSPORT, "%s", reason);
+	conn_lost(c, &why);
+	gossip_settle(g);
+}
+
+void gossip_on_closed(struct gossip *g, conn_id conn, const char *reason, struct mono now)
+{
+	struct conn *c = conn_find(g, conn);
+	struct why why;
+
+	g->now = now;
+	if (!c)
+		return;
+	if (c->state == CONN_CLOSING) {
+		conn_free(c);
+		return;
+	}
+	why_set(&why, WHY_TRANSPORT, "%s", reason ? reason : "the other end closed the connection");
+	conn_lost(c, &why);
+	gossip_settle(g);
+}
+
+/* ---- handshake ---- */
+
+static void send_hello(struct conn *c)
+{
+	struct gossip *g = c->owner;
+	struct hello h = {
+		.name = g->config.name,
+		.generation = g->identity.generation,
+		.instance = g->config.instance,
+		.connection = c->random,
+		.port = g->config.port,
+		.overlays = g->config.overlays,
+	};
+	uint8_t frame[HELLO_WIRE_MAX];
+	struct writer w = writer_over(frame, sizeof frame);
+	size_t mark = session_begin(&w, MESSAGE_HELLO);
+
+	memcpy(h.nickname, g->config.nickname, sizeof h.nickname);
+	hello_encode(&h, &w);
+	session_end(&w, mark);
+	conn_out(c, writer_bytes(&w));
+}
+
+static void refused(struct conn *c, bool by_peer, struct why *why)
+{
+	struct why told;
+
+	if (!by_peer) {
+		conn_close(c, why);
+		return;
+	}
+	why_set(&told, why->reason, "the other end says: %s",
+		why->text[0] ? why->text : why_reason_text(why->reason));
+	push_action(c->owner, GOSSIP_CLOSE)->conn = c->id;
+	conn_lost(c, &told);
+}
+
+/* True once the handshake is done; what is left of 'bytes' are frames. */
+static bool shake_hands(struct conn *c, struct bytes *bytes)
+{
+	struct handshake *h = c->handshake;
+	struct why why;
+
+	while (c->state == CONN_HANDSHAKE) {
+		enum handshake_state before = h->state, state = handshake_feed(h, bytes, &why);
+
+		if (state == HANDSHAKE_REFUSED) {
+			c->version = h->version >= h->lowest ? h->version : 0;
+			if (why.reason == WHY_VERSION)
+				c->version = 0; /* no language to say CLOSE in */
+			refused(c, h->closed_by_peer, &why);
+			return false;
+		}
+		if (state == before)
+			return false;
+		if (state == HANDSHAKE_HELLO) {
+			c->version = h->version;
+			send_hello(c);
+		} else {
+			c->hello = h->hello;
+			return true;
+		}
+	}
+	return false;
+}
+
+void gossip_on_received(struct gossip *g, conn_id conn, struct bytes bytes, struct mono now)
+{
+	struct conn *c = conn_find(g, conn);
+
+	g->now = now;
+	if (!c || c->state == CONN_CLOSING || c->state == CONN_DIALLING)
+		return;
+	c->bytes_in += bytes.size;
+	if (c->state == CONN_HANDSHAKE) {
+		if (shake_hands(c, &bytes))
+			join(c);
+		c = conn_find(g, conn);
+	}
+	if (c && (c->state == CONN_UP || c->state == CONN_SPARE))
+		frames_received(c, bytes);
+	gossip_settle(g);
+}
