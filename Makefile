@@ -11,6 +11,8 @@ BUILD ?= build
 O := $(BUILD)/$(VARIANT)
 BIN := $(if $(filter release,$(VARIANT)),bin,$(O)/bin)
 VERSION := 3.0.0
+# V=1 shows the whole commands.
+Q := $(if $(V),,@)
 
 CC := gcc
 OPTIMIZE := -O2
@@ -68,26 +70,26 @@ all: $(PROGRAMS:%=$(BIN)/%)
 .SECONDARY:
 $(O)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(Q)$(if $(V),,echo '  CC $(VARIANT) $<';) $(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 define folder_library
 ifneq ($$(call sources,$(1)),)
 $$(O)/lib$(1).a: $$(call objects,$(1))
 	@rm -f $$@
-	ar rcs $$@ $$^
+	$$(Q)ar rcs $$@ $$^
 endif
 endef
 $(foreach f,$(FOLDERS),$(eval $(call folder_library,$(f))))
 
 $(BIN)/weaver: $(O)/cmd/weaver.o $(call archives,cmd)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 # The parts of cmd/ that the CLI is made of are named cli_*.c; it checks weaver's options too.
 CLI_OBJECTS := $(patsubst %.c,$(O)/%.o,$(sort $(wildcard cmd/cli_*.c)) cmd/options.c)
 $(BIN)/weave: $(O)/cmd/weave.o $(CLI_OBJECTS) $(call lib,base)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_weave)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_weave)
 
 # --- tests ---------------------------------------------------------------------------------
 # tests/unit/<folder>/test_<module>.c and tests/prop/<folder>/prop_<what>.c link the libraries
@@ -97,19 +99,19 @@ UNIT_PROGRAMS := $(UNIT_SOURCES:%.c=$(O)/%)
 
 define unit_program
 $$(O)/$(1:%.c=%): $$(O)/$(1:%.c=%.o) $$(call archives,$(notdir $(patsubst %/,%,$(dir $(1)))))
-	$$(CC) $$(LDFLAGS) -o $$@ $$^ -lcmocka $$(LIBS)
+	$$(Q)$$(CC) $$(LDFLAGS) -o $$@ $$^ -lcmocka $$(LIBS) -lcurl
 endef
 $(foreach t,$(UNIT_SOURCES),$(eval $(call unit_program,$(t))))
 
 SIM_OBJECTS := $(patsubst %.c,$(O)/%.o,$(sort $(wildcard tests/sim/*.c)))
 ifneq ($(SIM_OBJECTS),)
 $(O)/simulate: $(SIM_OBJECTS) $(call archives,sim)
-	$(CC) $(LDFLAGS) -o $@ $^ -lsodium -lm
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lsodium -lm
 endif
 
 FUZZ_PROGRAMS := $(patsubst %.c,$(O)/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 $(O)/tests/fuzz/%: $(O)/tests/fuzz/%.o $(call archives,cmd)
-	$(CC) $(LDFLAGS) $(if $(filter fuzz,$(VARIANT)),-fsanitize=fuzzer) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(LDFLAGS) $(if $(filter fuzz,$(VARIANT)),-fsanitize=fuzzer) -o $@ $^ $(LIBS)
 
 .PHONY: programs-unit programs-fuzz simulate
 programs-unit: $(UNIT_PROGRAMS)
