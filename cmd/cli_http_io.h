@@ -19,6 +19,7 @@ struct cli_request {
 	const char *path; /* starts with '/', already percent-encoded */
 	const char *form; /* sent as the body, NULL or "": none */
 	bool json;	  /* ask for JSON */
+	long timeout_s;	  /* for all of it; 0: CLI_TIMEOUT_S */
 };
 
 struct cli_answer {

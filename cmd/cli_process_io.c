@@ -23,6 +23,7 @@
 #include "options.h"
 
 #define EXIT_RUNNING 3 /* of a launch while the router runs */
+#define STOP_ANSWER_S 5L
 #define LOG_TAIL_SIZE 2000
 #define READY_LINE_SIZE 1024
 #define EXIT_TIMEOUT_MS 3000 /* for a weaver that said it failed */
@@ -322,7 +323,7 @@ static int wait_until_ready(const struct launch *l)
 		return 0;
 	}
 	reap(l->pid, EXIT_TIMEOUT_MS);
-	if (strncmp(line, "error already running", 21) == 0)
+	if (strncmp(line, "error ", 6) == 0 && strstr(line, "already running"))
 		return already_running();
 	fprintf(stderr, "weave: %s\n", strncmp(line, "error ", 6) == 0 ? line + 6 : line);
 	return 1;
@@ -443,7 +444,9 @@ static pid_t router_pid(int fd, const char *run_dir)
 
 static int ask_to_stop(const char *run_dir)
 {
-	struct cli_request request = { .method = "POST", .path = "/stop" };
+	struct cli_request request = { .method = "POST",
+				       .path = "/stop",
+				       .timeout_s = STOP_ANSWER_S };
 	struct cli_answer answer;
 	struct text path = { 0 };
 	int result = 0;

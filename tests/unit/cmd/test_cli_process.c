@@ -1,0 +1,369 @@
+/* Launch and stop, with shell scripts in weaver's place and a real API server in the router's.
+ * Each command runs in a child of its own, whose output goes to files. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <ev.h>
+
+#include <weave/must.h>
+
+#include "../../../cmd/cli_process_io.h"
+#include "../../../plugin/server_io.h"
+#include "../plugin/fake_ops.h"
+
+struct bench {
+	char directory[64];
+	char run_dir[96];
+	char out[2048], err[4096]; /* of the last command */
+	pid_t router;
+};
+
+/* Finds the descriptor to report to, and leaves its process id for us. */
+#define SCRIPT                                                                                     \
+	"#!/bin/sh\n"                                                                              \
+	"echo $$ >\"$(dirname \"$0\")/pid\"\n"                                                     \
+	"while [ $# -gt 0 ]; do [ \"$1\" = --ready-fd ] && fd=/proc/self/fd/$2; shift; done\n"
+
+static void path_in(const struct bench *b, const char *name, char *path, size_t size)
+{
+	snprintf(path, size, "%s/%s", b->directory, name);
+}
+
+static void read_file(const struct bench *b, const char *name, char *text, size_t size)
+{
+	char path[128];
+	size_t n = 0;
+	FILE *f;
+
+	path_in(b, name, path, sizeof path);
+	f = fopen(path, "re");
+	if (f) {
+		n = fread(text, 1, size - 1, f);
+		fclose(f);
+	}
+	text[n] = '\0';
+}
+
+static void write_weaver(const struct bench *b, const char *script)
+{
+	char path[128];
+	FILE *f;
+
+	path_in(b, "weaver", path, sizeof path);
+	f = fopen(path, "we");
+	assert_non_null(f);
+	assert_true(fputs(script, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(chmod(path, 0755), 0);
+}
+
+static void redirect(const struct bench *b, const char *name, int to)
+{
+	char path[128];
+	int fd;
+
+	path_in(b, name, path, sizeof path);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	MUST(fd >= 0 && dup2(fd, to) == to);
+}
+
+/* 'verb' with up to two arguments for weaver; returns the exit code. */
+static int command(struct bench *b, const char *verb, const char *first, const char *second)
+{
+	const char *args[] = { first, second };
+	int status;
+	pid_t pid;
+
+	fflush(NULL);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		redirect(b, "out", 1);
+		redirect(b, "err", 2);
+		if (strcmp(verb, "launch") == 0)
+			status = cli_launch(b->run_dir, b->directory, args,
+					    (size_t)(first != NULL) + (second != NULL));
+		else
+			status = cli_stop(b->run_dir);
+		fflush(NULL);
+		_exit(status);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	read_file(b, "out", b->out, sizeof b->out);
+	read_file(b, "err", b->err, sizeof b->err);
+	return WEXITSTATUS(status);
+}
+
+/* The process id that the script left, 0 if it never ran. */
+static pid_t script_pid(const struct bench *b)
+{
+	char text[32];
+
+	read_file(b, "pid", text, sizeof text);
+	return (pid_t)atoi(text);
+}
+
+static bool script_runs(const struct bench *b)
+{
+	pid_t pid = script_pid(b);
+
+	return pid > 0 && kill(pid, 0) == 0;
+}
+
+static int set_up(void **state)
+{
+	struct bench *b = calloc(1, sizeof *b);
+	char path[512];
+
+	assert_non_null(b);
+	strcpy(b->directory, "/tmp/weave-cli-XXXXXX");
+	assert_non_null(mkdtemp(b->directory));
+	snprintf(b->run_dir, sizeof b->run_dir, "%s/run", b->directory);
+	snprintf(path, sizeof path, "%s:/usr/bin:/bin", b->directory);
+	assert_int_equal(setenv("PATH", path, 1), 0);
+	assert_int_equal(unsetenv("WEAVE_PASSWORD"), 0);
+	*state = b;
+	return 0;
+}
+
+static void remove_files(const char *directory)
+{
+	DIR *d = opendir(directory);
+	struct dirent *e;
+	char path[512];
+
+	while (d && (e = readdir(d))) {
+		snprintf(path, sizeof path, "%s/%s", directory, e->d_name);
+		if (e->d_type != DT_DIR)
+			unlink(path);
+	}
+	if (d)
+		closedir(d);
+	rmdir(directory);
+}
+
+static int tear_down(void **state)
+{
+	struct bench *b = *state;
+
+	if (script_runs(b))
+		kill(script_pid(b), SIGKILL);
+	if (b->router > 0) {
+		kill(b->router, SIGKILL);
+		waitpid(b->router, NULL, 0);
+	}
+	remove_files(b->run_dir);
+	remove_files(b->directory);
+	free(b);
+	return 0;
+}
+
+static bool not_root(void)
+{
+	if (geteuid() != 0)
+		print_message("skipped: only root may launch\n");
+	return geteuid() != 0;
+}
+
+static void launch_returns_when_the_router_is_ready(void **state)
+{
+	struct bench *b = *state;
+	char log[256];
+
+	if (not_root())
+		skip();
+	write_weaver(b, SCRIPT "echo starting >&2\n"
+			       "echo ready 7a:00:00:00:00:01 >$fd\n"
+			       "exec sleep 60\n");
+	assert_int_equal(command(b, "launch", "--port=7000", "h1"), 0);
+	assert_string_equal(b->out, "7a:00:00:00:00:01\n");
+	assert_string_equal(b->err, "");
+	assert_true(script_runs(b));
+	assert_int_equal(getsid(script_pid(b)), script_pid(b));
+	read_file(b, "run/weaver.log", log, sizeof log);
+	assert_string_equal(log, "starting\n");
+}
+
+static void what_weaver_says_is_shown(void **state)
+{
+	struct bench *b = *state;
+
+	if (not_root())
+		skip();
+	write_weaver(b, SCRIPT "echo error port 6783 is taken >$fd\nexit 1\n");
+	assert_int_equal(command(b, "launch", NULL, NULL), 1);
+	assert_string_equal(b->err, "weave: port 6783 is taken\n");
+	assert_string_equal(b->out, "");
+	assert_false(script_runs(b));
+	/* One that says so and stays is ended. */
+	write_weaver(b, SCRIPT "echo error no luck >$fd\nexec sleep 60\n");
+	assert_int_equal(command(b, "launch", NULL, NULL), 1);
+	assert_string_equal(b->err, "weave: no luck\n");
+	assert_false(script_runs(b));
+	write_weaver(b, SCRIPT "echo error a router is already running here >$fd\nexit 1\n");
+	assert_int_equal(command(b, "launch", NULL, NULL), 3);
+}
+
+static void a_silent_death_is_explained(void **state)
+{
+	struct bench *b = *state;
+
+	if (not_root())
+		skip();
+	write_weaver(b, SCRIPT "echo last words >&2\nexit 5\n");
+	assert_int_equal(command(b, "launch", NULL, NULL), 1);
+	assert_non_null(strstr(b->err, "ended with code 5"));
+	assert_non_null(strstr(b->err, "last words"));
+	/* Only what this launch wrote. */
+	write_weaver(b, SCRIPT "echo other words >&2\nkill -SEGV $$\n");
+	assert_int_equal(command(b, "launch", NULL, NULL), 1);
+	assert_non_null(strstr(b->err, "signal 11"));
+	assert_non_null(strstr(b->err, "other words"));
+	assert_null(strstr(b->err, "last words"));
+}
+
+static void what_cannot_be_started_is_named(void **state)
+{
+	struct bench *b = *state;
+
+	if (not_root())
+		skip();
+	assert_int_equal(command(b, "launch", NULL, NULL), 1);
+	assert_non_null(strstr(b->err, "cannot start weaver"));
+}
+
+static void mistakes_start_nothing(void **state)
+{
+	static const char *const wrong[] = { "--bogus",	     "--port=x", "--reset",
+					     "--ready-fd=9", "a b",	 "--password=x" };
+	struct bench *b = *state;
+
+	write_weaver(b, SCRIPT "echo ready x >$fd\n");
+	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+		assert_int_equal(command(b, "launch", wrong[i], NULL), 1);
+		assert_true(strlen(b->err) > 10);
+	}
+	assert_int_equal(script_pid(b), 0);
+	assert_int_equal(access(b->run_dir, F_OK), -1);
+}
+
+/* --- with a router ------------------------------------------------------------------------ */
+
+static void end_loop(void *ctx)
+{
+	ev_break(ctx, EVBREAK_ALL);
+}
+
+/* A process that serves the API until it is asked to stop. */
+static void start_router(struct bench *b)
+{
+	int ready[2];
+	char c;
+
+	assert_int_equal(mkdir(b->run_dir, 0755), 0);
+	assert_int_equal(pipe(ready), 0);
+	fflush(NULL);
+	b->router = fork();
+	assert_true(b->router >= 0);
+	if (b->router == 0) {
+		char path[128];
+		struct ev_loop *loop = ev_default_loop(EVFLAG_AUTO);
+		struct fake fake = { .refuse = WHY_NONE };
+		struct api_ops ops = fake_ops(&fake);
+		struct server_config config = { .socket_path = path };
+		struct server *server = NULL;
+		struct why why;
+
+		snprintf(path, sizeof path, "%s/weave.sock", b->run_dir);
+		ops.ctx = loop;
+		ops.stop = end_loop;
+		MUST(server_new(&server, &config, &ops, loop, NULL, &why) == 0);
+		MUST(write(ready[1], "r", 1) == 1);
+		ev_run(loop, 0);
+		for (int i = 0; i < 10; i++) /* let the answer go out */
+			ev_run(loop, EVRUN_NOWAIT);
+		server_free(server);
+		_exit(0);
+	}
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &c, 1), 1);
+	close(ready[0]);
+}
+
+static void a_running_router_is_not_launched_again(void **state)
+{
+	struct bench *b = *state;
+
+	if (not_root())
+		skip();
+	write_weaver(b, SCRIPT "echo ready x >$fd\n");
+	start_router(b);
+	assert_int_equal(command(b, "launch", NULL, NULL), 3);
+	assert_non_null(strstr(b->err, "already running"));
+	assert_int_equal(script_pid(b), 0);
+}
+
+static void stop_waits_until_the_router_is_gone(void **state)
+{
+	struct bench *b = *state;
+	struct pollfd p = { .events = POLLIN };
+
+	start_router(b);
+	p.fd = pidfd_open(b->router, 0);
+	assert_true(p.fd >= 0);
+	assert_int_equal(poll(&p, 1, 0), 0);
+	assert_int_equal(command(b, "stop", NULL, NULL), 0);
+	assert_string_equal(b->err, "");
+	assert_int_equal(poll(&p, 1, 0), 1);
+	close(p.fd);
+	assert_int_equal(command(b, "stop", NULL, NULL), 0);
+	assert_string_equal(b->err, "weave is not running.\n");
+}
+
+static void nothing_to_stop_is_no_error(void **state)
+{
+	struct bench *b = *state;
+
+	assert_int_equal(command(b, "stop", NULL, NULL), 0);
+	assert_string_equal(b->err, "weave is not running.\n");
+	start_router(b);
+	kill(b->router, SIGKILL);
+	waitpid(b->router, NULL, 0);
+	b->router = 0;
+	assert_int_equal(command(b, "stop", NULL, NULL), 0);
+	assert_string_equal(b->err, "weave is not running.\n");
+}
+
+int main(void)
+{
+#define PROCESS_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		PROCESS_TEST(launch_returns_when_the_router_is_ready),
+		PROCESS_TEST(what_weaver_says_is_shown),
+		PROCESS_TEST(a_silent_death_is_explained),
+		PROCESS_TEST(what_cannot_be_started_is_named),
+		PROCESS_TEST(mistakes_start_nothing),
+		PROCESS_TEST(a_running_router_is_not_launched_again),
+		PROCESS_TEST(stop_waits_until_the_router_is_gone),
+		PROCESS_TEST(nothing_to_stop_is_no_error),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
