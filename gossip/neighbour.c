@@ -296,7 +296,7 @@ static struct pulse make_pulse(struct neighbour *n, struct mono now)
 	if (n->unanswered_since.ms == MONO_NEVER.ms)
 		n->unanswered_since = now;
 	n->pulse_sent_at = now;
-	n->pulse_due = mono_after(now, HEARTBEAT_MS);
+	n->pulse_due = mono_after(now, n->outbound ? HEARTBEAT_MS : HEARTBEAT_ACCEPTED_MS);
 	return p;
 }
 

@@ -22,6 +22,9 @@
 #include "repair.h"
 
 #define HEARTBEAT_MS 4000u
+/* The end that dialled keeps time and the other answers: did both keep it, their heartbeats would
+ * cross, and each would see its own come back only every second time. */
+#define HEARTBEAT_ACCEPTED_MS 4500u
 #define HEARTBEAT_REPLY_MS 2000u /* answered at once when we were silent for so long */
 #define ECHO_TIMEOUT_MS 10000u
 #define SUSPECT_MS 4500u

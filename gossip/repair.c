@@ -330,9 +330,14 @@ bool repair_pull(struct repair *r, const struct store *s, struct writer *w)
 	return true;
 }
 
+bool repair_wants_entries(const struct repair *r)
+{
+	return r->end_due || !list_is_empty(&r->give);
+}
+
 bool repair_wants_write(const struct repair *r)
 {
-	return r->digests_due || r->tell || r->resend_due || r->end_due || !list_is_empty(&r->give);
+	return r->digests_due || r->tell || r->resend_due || repair_wants_entries(r);
 }
 
 bool repair_next_give(const struct repair *r, uint64_t *key_hash)
