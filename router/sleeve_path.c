@@ -85,13 +85,13 @@ static void go_fast(struct sleeve_path *p, struct mono now)
 void path_on_data(struct sleeve_path *p, struct mono now)
 {
 	go_fast(p, now);
-	p->suspected = false;
 }
 
 void path_on_suspect(struct sleeve_path *p, struct mono now)
 {
 	go_fast(p, now);
 	p->suspected = true;
+	p->suspected_at = now;
 	p->heartbeat_now = true;
 	if (p->state == PATH_PROVING)
 		p->proving_since = now;
@@ -120,6 +120,8 @@ static void on_echo(struct sleeve_path *p, const struct sleeve_heartbeat *h, str
 	if (sent->token != h->echo)
 		return; /* so old that it proves nothing about now */
 	p->echoed_at = now;
+	if (sent->at.ms >= p->suspected_at.ms)
+		p->suspected = false;
 	measure(p, sent, h->held_ms, now);
 	if (p->state == PATH_PROVING) {
 		p->state = PATH_UP;

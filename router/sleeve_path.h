@@ -88,6 +88,7 @@ struct sleeve_path {
 
 	uint8_t told; /* overlay last told to gossip */
 	bool suspected;
+	struct mono suspected_at;
 	struct table_link by_conn, by_index;
 };
 
