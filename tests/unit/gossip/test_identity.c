@@ -126,14 +126,17 @@ struct twin {
 /* 'a' hears what 'b' last published; true when it did something. */
 static bool hear(struct twin *a, const struct twin *b, bool link_first, uint64_t now_s)
 {
-	struct entry_view mine_p = own(KIND_PEER, a->published, 1, "p");
+	/* Peer entries differ, if in nothing else, in the instance. */
+	const char *of_a = a->id.instance == 100 ? "100" : "200";
+	const char *of_b = b->id.instance == 100 ? "100" : "200";
+	struct entry_view mine_p = own(KIND_PEER, a->published, 1, of_a);
 	struct entry_view mine_l = own(KIND_LINK, a->published, 1, "l");
 	uint32_t jumps = a->id.jumps;
 	bool was_silent = a->id.silent;
 
 	if (link_first)
 		judge(&a->id, own(KIND_LINK, b->published, 1, "l"), &mine_l, 0, now_s);
-	judge(&a->id, own(KIND_PEER, b->published, 1, "p"), &mine_p, b->id.instance, now_s);
+	judge(&a->id, own(KIND_PEER, b->published, 1, of_b), &mine_p, b->id.instance, now_s);
 	if (!link_first)
 		judge(&a->id, own(KIND_LINK, b->published, 1, "l"), &mine_l, 0, now_s);
 	if (!a->id.silent)
