@@ -134,6 +134,8 @@ static void on_echo(struct sleeve_path *p, const struct sleeve_heartbeat *h, str
 
 void path_on_heartbeat(struct sleeve_path *p, const struct sleeve_heartbeat *h, struct mono now)
 {
+	if (h->proof != p->mine.proof)
+		return;
 	if ((int32_t)(h->token - p->heard_token) > 0) {
 		p->heard_token = h->token;
 		p->heard_token_at = now;

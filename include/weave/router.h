@@ -86,6 +86,7 @@ struct endpoint_info {
 	uint32_t ips_count;
 	struct ip_addr ips[ENDPOINT_IPS_MAX];
 };
+/* False at the end.  An entry whose .peer is NONE is hidden (its writers cannot be reached). */
 bool router_endpoint_at(const struct router *r, size_t index, struct mono now,
 			struct endpoint_info *info);
 const struct drop_counters *router_drops(const struct router *r);

@@ -1,0 +1,224 @@
+#include <weave/must.h>
+
+#include "mss.h"
+#include "router_state.h"
+#include "too_big.h"
+
+uint8_t *router_datagram(struct router *r, struct sleeve_path *p, size_t size)
+{
+	uint8_t *data = outbox_datagram(&r->outbox, p->address, size);
+	struct sleeve_header header = { .type = SLEEVE_CLEAR, .index = p->theirs.index };
+	struct writer w;
+
+	r->open.path = NULL;
+	if (!data) {
+		router_drop(r, DROP_OUTBOX_FULL);
+		return NULL;
+	}
+	header.counter = session_next(&p->session);
+	w = writer_over(data, SLEEVE_HEADER_SIZE);
+	sleeve_header_write(&header, &w);
+	MUST(!w.full);
+	return data;
+}
+
+/* Room for a record of 'size' bytes behind the frames already in the newest datagram. */
+static uint8_t *join_open(struct router *r, struct sleeve_path *p, size_t size)
+{
+	const struct open_datagram *open = &r->open;
+	const struct outbox_datagram *d;
+	uint8_t *at;
+
+	if (open->path != p || open->batch != r->outbox.batch ||
+	    open->frames == FRAMES_PER_DATAGRAM)
+		return NULL;
+	d = &r->outbox.datagrams[open->number];
+	if (d->size + size + SLEEVE_SEAL_SIZE > p->pmtu.size)
+		return NULL;
+	at = outbox_extend(&r->outbox, open->number, size);
+	if (!at)
+		return NULL;
+	r->open.frames++;
+	path_on_sent(p, d->size);
+	return at;
+}
+
+static uint8_t *record_room(struct router *r, struct sleeve_path *p, size_t size)
+{
+	uint8_t *at = join_open(r, p, size);
+
+	if (at)
+		return at;
+	at = router_datagram(r, p, SLEEVE_HEADER_SIZE + size);
+	if (!at)
+		return NULL;
+	r->open = (struct open_datagram){ p, r->outbox.batch, r->outbox.datagrams_count - 1, 1 };
+	path_on_sent(p, (uint32_t)(SLEEVE_HEADER_SIZE + size));
+	return at + SLEEVE_HEADER_SIZE;
+}
+
+static void send_whole(struct router *r, struct sleeve_path *p, const struct sleeve_frame *f)
+{
+	size_t size = SLEEVE_FRAME_HEADER_SIZE + f->frame.size;
+	uint8_t *at = record_room(r, p, size);
+	struct writer w;
+
+	if (!at)
+		return;
+	w = writer_over(at, size);
+	sleeve_frame_write(f, &w);
+	MUST(!w.full);
+	/* Before the size is settled it is a guess that connections should not live with. */
+	if (p->pmtu.settled && mss_clamp(at + SLEEVE_FRAME_HEADER_SIZE, f->frame.size, path_mtu(p)))
+		r->counters.mss_clamped++;
+}
+
+/* The record's body is its header and the frame; 'piece' takes 'size' bytes of it from 'offset'. */
+static void copy_body(uint8_t *piece, const uint8_t *header, struct bytes frame, size_t offset,
+		      size_t size)
+{
+	size_t header_size = SLEEVE_FRAME_HEADER_SIZE - 1, part = 0;
+
+	if (offset < header_size) {
+		part = header_size - offset < size ? header_size - offset : size;
+		memcpy(piece, header + offset, part);
+	}
+	if (part < size)
+		memcpy(piece + part, frame.data + (offset + part - header_size), size - part);
+}
+
+static void send_fragments(struct router *r, struct sleeve_path *p, const struct sleeve_frame *f)
+{
+	uint8_t header[SLEEVE_FRAME_HEADER_SIZE - 1];
+	struct writer w = writer_over(header, sizeof header);
+	size_t total = sizeof header + f->frame.size, room = fragment_room(p->pmtu.size);
+	struct sleeve_fragment piece = { .id = ++p->fragment_id, .total = (uint32_t)total };
+
+	sleeve_frame_header_write(f, &w);
+	for (size_t offset = 0; offset < total; offset += room) {
+		size_t size = total - offset < room ? total - offset : room;
+		size_t headers = SLEEVE_HEADER_SIZE + SLEEVE_FRAGMENT_HEADER_SIZE;
+		uint8_t *data = router_datagram(r, p, headers + size);
+
+		if (!data)
+			return;
+		piece.offset = (uint32_t)offset;
+		piece.piece.size = size;
+		w = writer_over(data + SLEEVE_HEADER_SIZE, SLEEVE_FRAGMENT_HEADER_SIZE);
+		sleeve_fragment_header_write(&piece, &w);
+		MUST(!w.full);
+		copy_body(data + headers, header, f->frame, offset, size);
+		path_on_sent(p, (uint32_t)(headers + size));
+		r->counters.fragments_out++;
+	}
+}
+
+void router_send(struct router *r, struct sleeve_path *p, const struct sleeve_frame *f,
+		 struct mono now)
+{
+	size_t size = SLEEVE_HEADER_SIZE + SLEEVE_FRAME_HEADER_SIZE + SLEEVE_SEAL_SIZE;
+
+	p->frames_out++;
+	p->bytes_out += f->frame.size;
+	if (size + f->frame.size <= p->pmtu.size)
+		send_whole(r, p, f);
+	else
+		send_fragments(r, p, f);
+	path_on_data(p, now);
+	if (p->heartbeat_now)
+		router_path_run(r, p, now);
+}
+
+static void deliver(struct router *r, struct bytes frame)
+{
+	uint8_t *at = outbox_frame(&r->outbox, frame.size);
+
+	if (!at) {
+		router_drop(r, DROP_OUTBOX_FULL);
+		return;
+	}
+	memcpy(at, frame.data, frame.size);
+	r->counters.to_bridge++;
+	r->counters.bytes_to_bridge += frame.size;
+}
+
+void router_carry_out(struct router *r, const struct verdict *v, uint32_t segment,
+		      struct bytes frame, struct mono now)
+{
+	struct sleeve_frame f = {
+		.origin = v->origin,
+		.destination = v->destination,
+		.segment = segment,
+		.hop_limit = v->hop_limit,
+		.frame = frame,
+	};
+
+	if (v->drop != DROP_NONE)
+		router_drop(r, v->drop);
+	r->drops.count[DROP_NO_DATA_PATH] += v->hops_count ? v->dead_hops : 0;
+	if (v->to_bridge)
+		deliver(r, frame);
+	for (uint32_t i = 0; i < v->hops_count; i++) {
+		MUST(v->hops[i].path < r->paths_count);
+		router_send(r, r->paths[v->hops[i].path], &f, now);
+	}
+}
+
+/* Tells the sender of a unicast frame that does not fit instead of sending it; false when it is to
+ * be sent after all, in fragments. */
+static bool answered_too_big(struct router *r, const struct frame *f, const struct verdict *v,
+			     struct mono now)
+{
+	uint8_t answer[TOO_BIG_ANSWER_MAX];
+	struct sleeve_path *p;
+	uint8_t *at;
+	size_t mtu, size;
+
+	if (v->hops_count != 1 || v->destination == PEER_NAME_NONE)
+		return false;
+	p = r->paths[v->hops[0].path];
+	/* Senders remember what they are told for minutes: not while the path is measured. */
+	if (!p->pmtu.settled || f->raw.size <= path_mtu(p) + FRAME_HEADER_SIZE)
+		return false;
+	mtu = too_big_mtu(f, path_mtu(p));
+	if (!mtu)
+		return false;
+	router_drop(r, DROP_TOO_BIG);
+	if (!path_may_send_icmp(p, now))
+		return true;
+	size = too_big_answer(f, mtu, r->config.bridge_mac, answer);
+	at = outbox_frame(&r->outbox, size);
+	if (at) {
+		memcpy(at, answer, size);
+		r->counters.icmp_sent++;
+	}
+	return true;
+}
+
+void router_on_frame(struct router *r, struct bytes raw, struct mono now)
+{
+	struct decide_input in = { .side = DECIDE_FROM_BRIDGE };
+	struct verdict v;
+	struct frame f;
+
+	r->counters.from_bridge++;
+	r->counters.bytes_from_bridge += raw.size;
+	if (raw.size > FRAME_DATA_MAX || !frame_parse(&f, raw)) {
+		router_drop(r, DROP_MALFORMED);
+		return;
+	}
+	endpoints_now(r->endpoints, now);
+	router_refresh(r);
+	in.to = f.to;
+	in.from = f.from;
+	if (!mac_is_group(f.from) && !frame_is_link_local(f.to))
+		in.source = endpoints_learn_local(r->endpoints, in.segment, f.from);
+	if (!mac_is_group(f.to))
+		in.where = endpoints_find(r->endpoints, in.segment, f.to);
+	if (in.where == PEER_NAME_NONE)
+		snapshot_want(r->snapshot, r->topology, r->config.self);
+	decide(r->snapshot, &in, &v);
+	if (!answered_too_big(r, &f, &v, now))
+		router_carry_out(r, &v, in.segment, raw, now);
+	router_publish(r, now);
+}

@@ -1,0 +1,171 @@
+#include "router_state.h"
+
+static void on_frame_record(struct router *r, struct sleeve_path *p, const struct sleeve_frame *f,
+			    struct mono now)
+{
+	struct decide_input in = {
+		.side = DECIDE_FROM_PEER,
+		.segment = f->segment,
+		.via = p->peer,
+		.origin = f->origin,
+		.destination = f->destination,
+		.hop_limit = f->hop_limit,
+	};
+	struct verdict v;
+	struct frame view;
+
+	p->frames_in++;
+	p->bytes_in += f->frame.size;
+	if (!frame_parse(&view, f->frame)) {
+		router_drop(r, DROP_MALFORMED);
+		return;
+	}
+	in.to = view.to;
+	in.from = view.from;
+	if (f->destination == PEER_NAME_NONE)
+		snapshot_want(r->snapshot, r->topology, f->origin);
+	decide(r->snapshot, &in, &v);
+	if (v.to_bridge)
+		endpoints_learn_seen(r->endpoints, f->segment, view.from, f->origin);
+	if (v.hops_count)
+		r->counters.relayed++;
+	router_carry_out(r, &v, f->segment, f->frame, now);
+}
+
+/* Counts the bodies that were given up since last time. */
+static void count_reassembly(struct router *r, struct sleeve_path *p)
+{
+	r->drops.count[DROP_REASSEMBLY] += p->reassembly.dropped;
+	p->reassembly.dropped = 0;
+}
+
+static void on_fragment(struct router *r, struct sleeve_path *p, const struct sleeve_fragment *f,
+			struct mono now)
+{
+	struct bytes body = reassembly_add(&p->reassembly, f, now);
+	struct reader reader = reader_over(body.data, body.size);
+	struct sleeve_frame frame;
+
+	r->counters.fragments_in++;
+	r->due = mono_min(r->due, mono_after(now, REASSEMBLY_TIMEOUT_MS));
+	count_reassembly(r, p);
+	if (!body.size)
+		return;
+	sleeve_frame_read(&frame, &reader);
+	if (reader_verdict(&reader))
+		router_drop(r, DROP_BAD_DATAGRAM);
+	else
+		on_frame_record(r, p, &frame, now);
+}
+
+static void on_probe(struct router *r, struct sleeve_path *p, const struct sleeve_probe *probe,
+		     size_t size)
+{
+	struct sleeve_probe_ack ack = { .id = probe->id, .size = (uint16_t)size };
+	uint8_t *data;
+	struct writer w;
+
+	if (p->state == PATH_WAITING)
+		return;
+	data = router_datagram(r, p, SLEEVE_HEADER_SIZE + SLEEVE_PROBE_ACK_SIZE);
+	if (!data)
+		return;
+	w = writer_over(data + SLEEVE_HEADER_SIZE, SLEEVE_PROBE_ACK_SIZE);
+	sleeve_probe_ack_write(&ack, &w);
+}
+
+/* True when the path's own state may have changed. */
+static bool on_record(struct router *r, struct sleeve_path *p, const struct sleeve_record *record,
+		      size_t datagram_size, struct mono now)
+{
+	switch (record->type) {
+	case SLEEVE_FRAME:
+		path_on_data(p, now);
+		on_frame_record(r, p, &record->frame, now);
+		return p->heartbeat_now;
+	case SLEEVE_FRAGMENT:
+		path_on_data(p, now);
+		on_fragment(r, p, &record->fragment, now);
+		return p->heartbeat_now;
+	case SLEEVE_HEARTBEAT:
+		path_on_heartbeat(p, &record->heartbeat, now);
+		return true;
+	case SLEEVE_PROBE:
+		on_probe(r, p, &record->probe, datagram_size);
+		return false;
+	case SLEEVE_PROBE_ACK:
+		path_on_probe_ack(p, &record->probe_ack, now);
+		return true;
+	}
+	return false;
+}
+
+static struct sleeve_path *path_of_index(const struct router *r, uint32_t index)
+{
+	uint64_t hash = hash64(&r->secret, &index, sizeof index);
+	struct table_link *l = table_first(&r->by_index, hash);
+
+	for (; l; l = table_next(l, hash)) {
+		struct sleeve_path *p = table_entry(l, struct sleeve_path, by_index);
+
+		if (p->mine.index == index)
+			return p;
+	}
+	return NULL;
+}
+
+/* The path to which a datagram belongs, if it may be believed; else counts why not. */
+static struct sleeve_path *admit(struct router *r, struct netaddr from, struct bytes datagram,
+				 struct reader *records)
+{
+	struct sleeve_record first;
+	struct sleeve_header header;
+	struct sleeve_path *p;
+	struct reader peek;
+
+	*records = reader_over(datagram.data, datagram.size);
+	if (datagram.size > SLEEVE_DATAGRAM_SIZE_MAX || sleeve_header_read(&header, records) ||
+	    sleeve_records_check(*records)) {
+		router_drop(r, DROP_BAD_DATAGRAM);
+		return NULL;
+	}
+	p = path_of_index(r, header.index);
+	if (!p) {
+		router_drop(r, DROP_NO_CONNECTION);
+		return NULL;
+	}
+	if (!session_fresh(&p->session, header.counter)) {
+		router_drop(r, DROP_REPLAY);
+		return NULL;
+	}
+	peek = *records;
+	sleeve_record_read(&first, &peek);
+	if (!path_accepts(p, from, header.counter,
+			  first.type == SLEEVE_HEARTBEAT ? &first.heartbeat : NULL)) {
+		router_drop(r, DROP_BAD_SOURCE);
+		return NULL;
+	}
+	session_accept(&p->session, header.counter);
+	return p;
+}
+
+void router_on_datagram(struct router *r, struct netaddr from, struct bytes datagram,
+			struct mono now)
+{
+	struct sleeve_record record;
+	struct reader records;
+	struct sleeve_path *p = admit(r, from, datagram, &records);
+	bool changed = false;
+
+	if (!p)
+		return;
+	endpoints_now(r->endpoints, now);
+	router_refresh(r);
+	path_on_heard(p, datagram.size, now);
+	while (reader_left(&records)) {
+		sleeve_record_read(&record, &records);
+		changed |= on_record(r, p, &record, datagram.size, now);
+	}
+	if (changed)
+		router_path_run(r, p, now);
+}

@@ -1,0 +1,77 @@
+/* The router object, for the files that it is made of: router.c (life, paths, looking in),
+ * forward.c (frames out), receive.c (datagrams in).  Loop thread.
+ */
+#ifndef WEAVE_ROUTER_STATE_H
+#define WEAVE_ROUTER_STATE_H
+
+#include <weave/router.h>
+
+#include "decide.h"
+#include "endpoint.h"
+#include "frame.h"
+#include "sleeve_path.h"
+#include "snapshot.h"
+
+/* Frames in one datagram: what a receiver's outbox takes whatever else is in a batch. */
+#define FRAMES_PER_DATAGRAM 32u
+
+/* The newest datagram, while more frames for the same path may join it. */
+struct open_datagram {
+	const struct sleeve_path *path;
+	uint64_t batch;
+	uint32_t number, frames;
+};
+
+struct router {
+	struct router_config config;
+	struct gossip *gossip;
+	struct topology *topology;
+	struct log *log;
+	struct outbox outbox;
+	struct endpoints *endpoints;
+	struct hash_key secret; /* of indices, proofs and tables */
+	uint64_t drawn;
+
+	struct sleeve_path **paths; /* dense; path->slot is its place */
+	size_t paths_count, paths_room;
+	struct table by_conn, by_index;
+
+	struct snapshot *snapshot;
+	uint64_t snapshot_version; /* of the topology */
+	bool snapshot_stale;	   /* a path came, went or moved */
+	struct open_datagram open;
+
+	struct mono now; /* of the latest turn */
+	struct mono due;
+	struct drop_counters drops;
+	struct router_counters counters;
+};
+
+static inline void router_drop(struct router *r, enum drop_reason reason)
+{
+	r->drops.count[reason]++;
+}
+
+/* Makes the snapshot current. */
+void router_refresh(struct router *r);
+
+/* Writes what the endpoints want published. */
+void router_publish(struct router *r, struct mono now);
+
+/* After anything happened to a path: tells gossip of its state, sends what it wants to send now,
+ * and notes when it wants to be called. */
+void router_path_run(struct router *r, struct sleeve_path *p, struct mono now);
+
+/* A datagram of exactly 'size' bytes with its header written; the rest is the caller's to fill.
+ * NULL when the outbox is full (counted). */
+uint8_t *router_datagram(struct router *r, struct sleeve_path *p, size_t size);
+
+/* Sends 'f' over a path, in one datagram or in fragments. */
+void router_send(struct router *r, struct sleeve_path *p, const struct sleeve_frame *f,
+		 struct mono now);
+
+/* Carries a verdict out. */
+void router_carry_out(struct router *r, const struct verdict *v, uint32_t segment,
+		      struct bytes frame, struct mono now);
+
+#endif
