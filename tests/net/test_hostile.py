@@ -69,7 +69,7 @@ class FakePeer:
             while True:
                 kind, body = self.read_frame()
                 if kind == CLOSE:
-                    return body[2:].decode(errors="replace")
+                    return body[4:].decode(errors="replace")
         except (EOFError, ConnectionError):
             return ""
 
