@@ -15,7 +15,8 @@
 struct net_monitor {
 	struct mnl_socket *socket;
 	int bridge;
-	int left; /* bytes of the buffer not looked at yet, from 'next' on */
+	bool lost; /* events were dropped, and that was not told yet */
+	int left;  /* bytes of the buffer not looked at yet, from 'next' on */
 	const struct nlmsghdr *next;
 	char *buffer;
 };
@@ -107,10 +108,30 @@ static int monitor_fill(struct net_monitor *m)
 	return 1;
 }
 
+/* After an overflow the kernel drops everything until the queue was empty once, without another
+ * error.  So it is emptied before the caller is told to list anew: what changes after that listing
+ * arrives again. */
+static int monitor_drain(struct net_monitor *m, struct net_event *event)
+{
+	for (int reads = 0; reads < MONITOR_READS; reads++) {
+		int rc = monitor_fill(m);
+
+		m->left = 0;
+		if (rc < 0 && rc != -ENOBUFS)
+			return rc;
+		if (rc == 0) {
+			m->lost = false;
+			event->kind = NET_EVENT_RESYNC;
+			return 1;
+		}
+	}
+	return 0;
+}
+
 int net_monitor_next(struct net_monitor *m, struct net_event *event)
 {
 	memset(event, 0, sizeof *event);
-	for (int reads = 0; reads < MONITOR_READS; reads++) {
+	for (int reads = 0; reads < MONITOR_READS && !m->lost; reads++) {
 		int rc;
 
 		while (mnl_nlmsg_ok(m->next, m->left)) {
@@ -122,12 +143,10 @@ int net_monitor_next(struct net_monitor *m, struct net_event *event)
 		}
 		m->left = 0;
 		rc = monitor_fill(m);
-		if (rc == -ENOBUFS) {
-			event->kind = NET_EVENT_RESYNC;
-			return 1;
-		}
-		if (rc <= 0)
+		if (rc == -ENOBUFS)
+			m->lost = true;
+		else if (rc <= 0)
 			return rc;
 	}
-	return 0;
+	return m->lost ? monitor_drain(m, event) : 0;
 }
