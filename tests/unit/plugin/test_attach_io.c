@@ -1,0 +1,522 @@
+#include "../net/testing.h"
+
+#include <arpa/inet.h>
+#include <linux/if_packet.h>
+#include <net/ethernet.h>
+#include <net/if.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <weave/attach.h>
+
+#define CONTAINERS 3
+
+struct fixture {
+	struct net *net;
+	struct net_bridge bridge;
+	struct {
+		int fd;
+		char path[64];
+	} containers[CONTAINERS];
+};
+
+static int open_all(void **state)
+{
+	struct fixture *f = mem_new(1, sizeof *f);
+	struct why why;
+
+	assert_int_equal(net_open(&f->net), 0);
+	WHY_OK(why, net_bridge_ensure(f->net, "weave", mac_of("7a:00:11:22:33:44"), 1376,
+				      &f->bridge, &why));
+	for (int i = 0; i < CONTAINERS; i++) {
+		f->containers[i].fd = new_namespace();
+		namespace_path(f->containers[i].fd, f->containers[i].path,
+			       sizeof f->containers[i].path);
+	}
+	*state = f;
+	return 0;
+}
+
+static int close_all(void **state)
+{
+	struct fixture *f = *state;
+	struct why why;
+
+	WHY_OK(why, net_bridge_remove(f->net, "weave", &why));
+	for (int i = 0; i < CONTAINERS; i++)
+		if (f->containers[i].fd >= 0)
+			close(f->containers[i].fd);
+	net_close(f->net);
+	mem_free(f);
+	return 0;
+}
+
+/* Attaches container 'index' with up to two addresses (NULL: none). */
+static int attach(struct fixture *f, int index, const char *id, const char *first,
+		  const char *second, struct attachment *a, struct why *why)
+{
+	struct cidr cidrs[2];
+	struct attach_request r = { .id = id,
+				    .netns = f->containers[index].path,
+				    .cidrs = cidrs,
+				    .multicast_route = true };
+
+	if (first)
+		cidrs[r.cidrs_count++] = cidr_of(first);
+	if (second)
+		cidrs[r.cidrs_count++] = cidr_of(second);
+	return attach_add(f->net, &f->bridge, &r, a, why);
+}
+
+static int detach(struct fixture *f, const char *id, const char *cidr, struct detached *d,
+		  struct why *why)
+{
+	struct cidr c;
+	struct detach_request r = { .id = id };
+
+	if (cidr) {
+		c = cidr_of(cidr);
+		r.cidrs = &c;
+		r.cidrs_count = 1;
+	}
+	return attach_remove(f->net, &f->bridge, &r, d, why);
+}
+
+static size_t ports_count(struct fixture *f)
+{
+	struct net_link *links;
+	size_t count;
+
+	NET_OK(f->net, net_links(f->net, f->bridge.bridge_ifindex, &links, &count));
+	mem_free(links);
+	return count - 1; /* the capture pair's */
+}
+
+static size_t list(struct fixture *f, struct attachment **list)
+{
+	struct why why;
+	size_t count;
+
+	WHY_OK(why, attach_list(f->net, &f->bridge, list, &count, &why));
+	return count;
+}
+
+/* "10.2.1.1/24 10.2.1.2/24" as the container itself has them; "-" without interface. */
+static const char *inside(struct fixture *f, int index, char *text, size_t size)
+{
+	struct net_address *addresses;
+	struct net_link link;
+	struct net *net;
+	size_t count, at = 0;
+
+	assert_int_equal(net_open_at(&net, f->containers[index].fd), 0);
+	snprintf(text, size, "-");
+	if (net_link_find(net, "ethwe", &link) == 0) {
+		NET_OK(net, net_addresses(net, link.ifindex, &addresses, &count));
+		text[0] = 0;
+		for (size_t i = 0; i < count; i++) {
+			char c[CIDR_TEXT_SIZE];
+
+			if (addresses[i].scope != 0)
+				continue;
+			at += (size_t)snprintf(text + at, size - at, "%s%s", at ? " " : "",
+					       cidr_text(addresses[i].cidr, c));
+		}
+		mem_free(addresses);
+	}
+	net_close(net);
+	return text;
+}
+
+static bool has_multicast_route(struct fixture *f, int index)
+{
+	struct net_route *routes;
+	struct net *net;
+	bool found = false;
+	size_t count;
+
+	assert_int_equal(net_open_at(&net, f->containers[index].fd), 0);
+	NET_OK(net, net_routes(net, &routes, &count));
+	for (size_t i = 0; i < count; i++)
+		found |= routes[i].dst.ip.b[0] == 224 && routes[i].dst.prefix == 4;
+	mem_free(routes);
+	net_close(net);
+	return found;
+}
+
+static void attach_gives_an_interface(void **state)
+{
+	struct fixture *f = *state;
+	struct netns_visit visit;
+	struct attachment a;
+	struct net_link port, end;
+	struct net *net;
+	char text[200];
+	struct why why;
+
+	WHY_OK(why, attach(f, 0, "c1", "10.2.1.1/24", "fd00:1::1/64", &a, &why));
+	assert_string_equal(a.id, "c1");
+	assert_string_equal(a.netns, f->containers[0].path);
+	assert_int_equal(a.cidrs_count, 2);
+	assert_int_equal(a.mtu, 1376);
+	assert_int_equal(a.mac.b[0] & 3, 2);
+	assert_string_equal(inside(f, 0, text, sizeof text), "10.2.1.1/24 fd00:1::1/64");
+	assert_true(has_multicast_route(f, 0));
+	NET_OK(f->net, net_link_find(f->net, a.name, &port));
+	assert_memory_equal(port.name, "vethwl", 6);
+	assert_int_equal(port.master, f->bridge.bridge_ifindex);
+	assert_true(port.forwarding && !port.hairpin);
+	assert_int_equal(port.mtu, 1376);
+	assert_int_equal(net_open_at(&net, f->containers[0].fd), 0);
+	NET_OK(net, net_link_find(net, "ethwe", &end));
+	assert_true(end.flags & IFF_UP);
+	assert_true(mac_equal(end.mac, a.mac));
+	assert_int_equal(end.ifindex, a.container_ifindex);
+	net_close(net);
+	assert_int_equal(netns_enter(f->containers[0].fd, &visit), 0);
+	assert_string_equal(sysctl_read("ipv4/neigh/ethwe/ucast_solicit", text, sizeof text), "1");
+	assert_string_equal(sysctl_read("ipv6/conf/ethwe/accept_ra", text, sizeof text), "0");
+	netns_leave(&visit);
+}
+
+static void second_attach_adds(void **state)
+{
+	struct fixture *f = *state;
+	struct attachment a, b;
+	char text[200];
+	struct why why;
+
+	WHY_OK(why, attach(f, 0, NULL, "10.2.1.1/24", NULL, &a, &why));
+	assert_string_equal(a.id, ATTACH_UNKNOWN_ID);
+	WHY_OK(why, attach(f, 0, "c1", "10.2.1.1/24", "10.2.2.1/24", &b, &why));
+	assert_int_equal(a.ifindex, b.ifindex);
+	assert_string_equal(b.id, "c1");
+	WHY_OK(why, attach(f, 0, "c1", "10.2.2.1/24", NULL, &b, &why));
+	assert_int_equal(b.cidrs_count, 2);
+	assert_string_equal(inside(f, 0, text, sizeof text), "10.2.1.1/24 10.2.2.1/24");
+	assert_int_equal(ports_count(f), 1);
+}
+
+static void route_and_mtu_as_asked(void **state)
+{
+	struct fixture *f = *state;
+	struct attach_request r = { .id = "c1", .netns = f->containers[0].path, .mtu = 1300 };
+	struct attachment a;
+	char text[200];
+	struct why why;
+
+	WHY_OK(why, attach_add(f->net, &f->bridge, &r, &a, &why));
+	assert_int_equal(a.mtu, 1300);
+	assert_int_equal(a.cidrs_count, 0);
+	assert_false(has_multicast_route(f, 0));
+	assert_string_equal(inside(f, 0, text, sizeof text), "");
+	WHY_OK(why, attach_set_mtu(f->net, &f->bridge, 1200, &why));
+	WHY_OK(why, attach(f, 0, "c1", NULL, NULL, &a, &why));
+	assert_int_equal(a.mtu, 1200);
+	assert_true(has_multicast_route(f, 0));
+}
+
+static void refusals_change_nothing(void **state)
+{
+	struct fixture *f = *state;
+	char own[64], text[200];
+	struct attach_request r = { .id = "c9", .netns = own };
+	struct attachment a;
+	struct why why;
+	int fd;
+
+	WHY_OK(why, attach(f, 0, "c1", "10.2.1.1/24", NULL, &a, &why));
+	snprintf(own, sizeof own, "/proc/self/ns/net");
+	assert_int_equal(attach_add(f->net, &f->bridge, &r, &a, &why), -EINVAL);
+	assert_non_null(strstr(why.text, "host's own"));
+	snprintf(own, sizeof own, "/etc/passwd");
+	assert_int_equal(attach_add(f->net, &f->bridge, &r, &a, &why), -EINVAL);
+	assert_non_null(strstr(why.text, "/etc/passwd is not a network namespace"));
+	snprintf(own, sizeof own, "/nowhere");
+	assert_int_equal(attach_add(f->net, &f->bridge, &r, &a, &why), -ENOENT);
+	assert_int_equal(attach(f, 1, "c2", "10.2.1.2/24", "10.2.1.1/24", &a, &why), -EEXIST);
+	assert_string_equal(why.text, "10.2.1.1 is taken already, by c1");
+	assert_int_equal(attach(f, 1, "c2", "10.2.1.2/24", "10.2.1.0/24", &a, &why), -EINVAL);
+	assert_int_equal(ports_count(f), 1);
+	assert_string_equal(inside(f, 1, text, sizeof text), "-");
+	/* And the path of a file that is open for something else. */
+	fd = open("/dev/null", O_RDONLY);
+	namespace_path(fd, own, sizeof own);
+	assert_int_equal(attach_add(f->net, &f->bridge, &r, &a, &why), -EINVAL);
+	close(fd);
+}
+
+static void foreign_interface_is_left_alone(void **state)
+{
+	struct fixture *f = *state;
+	const struct net_veth foreign = { "ethwe", "other", -1, 0, 0, NULL };
+	struct net *net;
+	struct net_link link;
+	struct attachment a;
+	struct why why;
+
+	assert_int_equal(net_open_at(&net, f->containers[0].fd), 0);
+	NET_OK(net, net_veth_create(net, &foreign));
+	assert_int_equal(attach(f, 0, "c1", "10.2.1.1/24", NULL, &a, &why), -EEXIST);
+	assert_non_null(strstr(why.text, "ethwe"));
+	NET_OK(net, net_link_find(net, "ethwe", &link));
+	assert_int_equal(ports_count(f), 0);
+	net_close(net);
+}
+
+/* An address that the kernel refuses half-way takes everything back. */
+static void failure_half_way_is_undone(void **state)
+{
+	struct fixture *f = *state;
+	struct attach_request r = { .id = "c1", .netns = f->containers[0].path, .mtu = 1000 };
+	struct cidr cidrs[2] = { cidr_of("10.2.1.1/24"), cidr_of("fd00::1/64") };
+	struct attachment a;
+	char text[200];
+	struct why why;
+
+	/* Below 1280 bytes there is no IPv6. */
+	r.cidrs = cidrs;
+	r.cidrs_count = 2;
+	assert_true(attach_add(f->net, &f->bridge, &r, &a, &why) < 0);
+	assert_non_null(strstr(why.text, "fd00::1/64"));
+	assert_int_equal(ports_count(f), 0);
+	assert_string_equal(inside(f, 0, text, sizeof text), "-");
+	r.cidrs_count = 1;
+	WHY_OK(why, attach_add(f->net, &f->bridge, &r, &a, &why));
+	r.cidrs_count = 2;
+	cidrs[0] = cidr_of("10.2.1.2/24");
+	assert_true(attach_add(f->net, &f->bridge, &r, &a, &why) < 0);
+	assert_string_equal(inside(f, 0, text, sizeof text), "10.2.1.1/24");
+}
+
+static void detach_takes_away(void **state)
+{
+	struct fixture *f = *state;
+	struct attachment a;
+	struct detached d;
+	char text[200];
+	struct why why;
+
+	WHY_OK(why, attach(f, 0, "c1", "10.2.1.1/24", "10.2.1.2/24", &a, &why));
+	WHY_OK(why, attach(f, 0, "c1", "10.2.1.3/24", NULL, &a, &why));
+	assert_int_equal(detach(f, "c1", "10.2.1.9/24", &d, &why), -ENOENT);
+	assert_string_equal(why.text, "c1 does not have the address 10.2.1.9/24");
+	assert_int_equal(detach(f, "c2", NULL, &d, &why), -ENOENT);
+	/* The first address of a subnet goes; the others must not go with it. */
+	WHY_OK(why, detach(f, "c1", "10.2.1.1/24", &d, &why));
+	assert_int_equal(d.cidrs_count, 1);
+	assert_int_equal(d.left.cidrs_count, 2);
+	assert_true(mac_equal(d.mac, a.mac));
+	assert_string_equal(inside(f, 0, text, sizeof text), "10.2.1.2/24 10.2.1.3/24");
+	WHY_OK(why, detach(f, "c1", NULL, &d, &why));
+	assert_int_equal(d.cidrs_count, 2);
+	assert_int_equal(d.left.ifindex, 0);
+	assert_string_equal(inside(f, 0, text, sizeof text), "-");
+	assert_int_equal(ports_count(f), 0);
+	assert_int_equal(detach(f, "c1", NULL, &d, &why), -ENOENT);
+	WHY_OK(why, attach(f, 0, "c1", "10.2.1.1/24", NULL, &a, &why));
+	WHY_OK(why, detach(f, "c1", "10.2.1.1/24", &d, &why));
+	assert_string_equal(inside(f, 0, text, sizeof text), "-");
+}
+
+/* Even in a container that switched promoting off again. */
+static void secondary_addresses_survive(void **state)
+{
+	struct fixture *f = *state;
+	struct netns_visit visit;
+	struct attachment a;
+	struct detached d;
+	char text[200];
+	struct why why;
+
+	WHY_OK(why, attach(f, 0, "c1", "10.2.1.1/24", "10.2.1.2/24", &a, &why));
+	assert_int_equal(netns_enter(f->containers[0].fd, &visit), 0);
+	assert_int_equal(net_sysctl("ipv4/conf/ethwe/promote_secondaries", "0"), 0);
+	netns_leave(&visit);
+	WHY_OK(why, detach(f, "c1", "10.2.1.1/24", &d, &why));
+	assert_string_equal(inside(f, 0, text, sizeof text), "10.2.1.2/24");
+}
+
+static void attachments_are_found_again(void **state)
+{
+	struct fixture *f = *state;
+	struct detach_request by_path = { .netns = f->containers[1].path };
+	struct attachment a, *found;
+	struct detached d;
+	struct why why;
+
+	WHY_OK(why, attach(f, 0, "c1", "10.2.1.1/24", NULL, &a, &why));
+	WHY_OK(why, attach(f, 1, NULL, "10.2.1.2/24", NULL, &a, &why));
+	assert_int_equal(list(f, &found), 2);
+	assert_string_equal(found[0].id, "c1");
+	assert_string_equal(found[1].id, "_");
+	assert_string_equal(found[1].netns, f->containers[1].path);
+	assert_int_equal(found[1].ifindex, a.ifindex);
+	assert_true(mac_equal(found[1].mac, a.mac));
+	assert_int_equal(found[1].cidrs_count, 1);
+	mem_free(found);
+	WHY_OK(why, attach_remove(f->net, &f->bridge, &by_path, &d, &why));
+	assert_int_equal(list(f, &found), 1);
+	mem_free(found);
+}
+
+static void leftovers_are_cleaned(void **state)
+{
+	struct fixture *f = *state;
+	/* As after a crash between making the pair and naming its owner. */
+	struct net_veth half = { "vethwl0000001", "ethwe", -1, 0, 0, NULL };
+	struct net_veth foreign = { "veth1", "veth2", -1, 0, 0, NULL };
+	struct attachment a, *found;
+	struct why why;
+
+	half.master = foreign.master = f->bridge.bridge_ifindex;
+	half.peer_netns = f->containers[1].fd;
+	NET_OK(f->net, net_veth_create(f->net, &half));
+	NET_OK(f->net, net_veth_create(f->net, &foreign));
+	WHY_OK(why, attach(f, 0, "c1", "10.2.1.1/24", NULL, &a, &why));
+	assert_int_equal(ports_count(f), 2);
+	/* Its path leads nowhere any more, although somebody still lives there. */
+	f->containers[2].fd = dup(f->containers[0].fd);
+	close(f->containers[0].fd);
+	f->containers[0].fd = -1;
+	assert_int_equal(list(f, &found), 0);
+	mem_free(found);
+	assert_int_equal(ports_count(f), 1);
+	/* Its address is free again. */
+	WHY_OK(why, attach(f, 1, "c2", "10.2.1.1/24", NULL, &a, &why));
+}
+
+static void path_of_another_namespace_is_not_ours(void **state)
+{
+	struct fixture *f = *state;
+	struct attachment a, *found;
+	struct why why;
+
+	WHY_OK(why, attach(f, 0, "c1", "10.2.1.1/24", NULL, &a, &why));
+	/* The path now leads to a younger namespace. */
+	assert_true(dup2(f->containers[1].fd, f->containers[0].fd) >= 0);
+	assert_int_equal(list(f, &found), 0);
+	mem_free(found);
+}
+
+static void restarted_container_comes_back(void **state)
+{
+	struct fixture *f = *state;
+	struct attachment a, b, *found;
+	char text[200];
+	struct why why;
+
+	WHY_OK(why, attach(f, 0, "c1", "10.2.1.1/24", NULL, &a, &why));
+	WHY_OK(why, attach(f, 1, "c1", "10.2.1.1/24", NULL, &b, &why));
+	assert_string_equal(inside(f, 1, text, sizeof text), "10.2.1.1/24");
+	assert_string_equal(inside(f, 0, text, sizeof text), "-");
+	assert_int_equal(list(f, &found), 1);
+	assert_int_equal(found[0].ifindex, b.ifindex);
+	mem_free(found);
+}
+
+static void attach_announces(void **state)
+{
+	struct fixture *f = *state;
+	struct sockaddr_ll at = { .sll_family = AF_PACKET,
+				  .sll_ifindex = f->bridge.capture_ifindex };
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK, 0);
+	struct attachment a;
+	bool arp = false, nd = false;
+	struct why why;
+
+	at.sll_protocol = htons(ETH_P_ALL);
+	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
+	WHY_OK(why, attach(f, 0, "c1", "10.2.1.1/24", "fd00:1::1/64", &a, &why));
+	for (int tries = 0; tries < 200 && !(arp && nd); tries++) {
+		struct pollfd p = { fd, POLLIN, 0 };
+		uint8_t frame[2000];
+		ssize_t n;
+
+		poll(&p, 1, 50);
+		n = recv(fd, frame, sizeof frame, 0);
+		if (n < 42 || memcmp(frame + 6, a.mac.b, 6) != 0)
+			continue;
+		arp |= frame[13] == 6 && memcmp(frame + 28, a.cidrs[0].ip.b, 4) == 0;
+		nd |= n >= 86 && frame[20] == 58 && frame[54] == 136;
+	}
+	close(fd);
+	assert_true(arp);
+	assert_true(nd);
+}
+
+/* Two containers really reach each other the moment both calls are back. */
+static void containers_talk(void **state)
+{
+	struct fixture *f = *state;
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(5000) };
+	struct netns_visit visit;
+	struct attachment a, b;
+	char got[8] = "";
+	struct why why;
+	int in, out;
+
+	WHY_OK(why, attach(f, 0, "c1", "10.2.1.1/24", NULL, &a, &why));
+	WHY_OK(why, attach(f, 1, "c2", "10.2.1.2/24", NULL, &b, &why));
+	inet_pton(AF_INET, "10.2.1.2", &to.sin_addr);
+	assert_int_equal(netns_enter(f->containers[0].fd, &visit), 0);
+	out = socket(AF_INET, SOCK_DGRAM, 0);
+	netns_leave(&visit);
+	assert_int_equal(netns_enter(f->containers[1].fd, &visit), 0);
+	in = socket(AF_INET, SOCK_DGRAM, 0);
+	netns_leave(&visit);
+	assert_int_equal(bind(in, (struct sockaddr *)&to, sizeof to), 0);
+	assert_int_equal(sendto(out, "hello", 5, 0, (struct sockaddr *)&to, sizeof to), 5);
+	assert_int_equal(poll(&(struct pollfd){ in, POLLIN, 0 }, 1, 5000), 1);
+	assert_int_equal(recv(in, got, sizeof got, 0), 5);
+	assert_string_equal(got, "hello");
+	close(in);
+	close(out);
+}
+
+static void calls_leak_nothing(void **state)
+{
+	struct fixture *f = *state;
+	size_t memory = mem_in_use();
+	int fd_before = dup(0), fd_after;
+	struct attachment a;
+	struct detached d;
+	struct why why;
+
+	close(fd_before);
+	for (int i = 0; i < 10; i++) {
+		WHY_OK(why, attach(f, 0, "c1", "10.2.1.1/24", NULL, &a, &why));
+		assert_int_equal(attach(f, 1, "c2", "10.2.1.1/24", NULL, &a, &why), -EEXIST);
+		WHY_OK(why, detach(f, "c1", NULL, &d, &why));
+	}
+	fd_after = dup(0);
+	close(fd_after);
+	assert_int_equal(fd_before, fd_after);
+	assert_int_equal(mem_in_use(), memory);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_all, close_all)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(attach_gives_an_interface),
+		TEST(second_attach_adds),
+		TEST(route_and_mtu_as_asked),
+		TEST(refusals_change_nothing),
+		TEST(foreign_interface_is_left_alone),
+		TEST(failure_half_way_is_undone),
+		TEST(detach_takes_away),
+		TEST(secondary_addresses_survive),
+		TEST(attachments_are_found_again),
+		TEST(leftovers_are_cleaned),
+		TEST(path_of_another_namespace_is_not_ours),
+		TEST(restarted_container_comes_back),
+		TEST(attach_announces),
+		TEST(containers_talk),
+		TEST(calls_leak_nothing),
+	};
+
+	enter_fresh_namespace("test_attach_io");
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
