@@ -150,8 +150,11 @@ static void add_endpoints(struct engine *e, peer_name self, struct mono now, str
 	struct endpoint_info info;
 
 	for (size_t i = 0; router_endpoint_at(engine_router(e), i, now, &info); i++) {
-		struct status_endpoint *out = status_add_endpoint(s);
+		struct status_endpoint *out;
 
+		if (info.peer == PEER_NAME_NONE)
+			continue; /* hidden: nobody who can be reached has it */
+		out = status_add_endpoint(s);
 		out->mac = mac_to_u64(info.mac);
 		out->segment = info.segment;
 		out->peer = info.peer;
