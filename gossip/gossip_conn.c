@@ -115,6 +115,18 @@ void conns_free(struct gossip *g)
 		conn_free(list_entry(g->conns_in_order.next, struct conn, in_order));
 }
 
+/* Anybody can knock as often as they like: at most one line a second. */
+static void log_stranger(const struct conn *c, const struct why *why)
+{
+	struct gossip *g = c->owner;
+	char text[CONN_TEXT_SIZE];
+	uint32_t swallowed;
+
+	if (log_limit_allows(&g->strangers_log, g->now, 1000, &swallowed))
+		log_info(g->log, "handshake failed: %s reason=\"%s\" others_not_shown=%u",
+			 conn_text(c, text, sizeof text), why->text, swallowed);
+}
+
 /* What the end of 'c' means to the rest; 'c' is neither UP nor SPARE afterwards. */
 static void ended(struct conn *c, const struct why *why)
 {
@@ -124,9 +136,11 @@ static void ended(struct conn *c, const struct why *why)
 	bool was_up = c->state == CONN_UP;
 	peer_name peer = c->hello.name;
 
-	if (c->state != CONN_DIALLING)
+	if (peer != PEER_NAME_NONE)
 		log_info(g->log, "connection ended: %s reason=\"%s\"",
 			 conn_text(c, text, sizeof text), why->text);
+	else if (c->state == CONN_HANDSHAKE)
+		log_stranger(c, why);
 	if (was_up && c->confirmed)
 		g->counters.terminations++;
 	if (!was_up && c->state != CONN_DIALLING && why->reason != WHY_DUPLICATE)

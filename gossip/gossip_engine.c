@@ -234,12 +234,8 @@ static void end_repair(struct gossip *g)
 
 	if (!all->syncing)
 		return;
-	if (!c || c->state != CONN_UP || repair_over(&c->neighbour.repair, g->now)) {
-		if (c && c->state == CONN_UP)
-			g->counters.repairs += c->neighbour.repair.started &&
-					       c->neighbour.repair.rounds > 0;
+	if (!c || c->state != CONN_UP || repair_over(&c->neighbour.repair, g->now))
 		all->syncing = 0;
-	}
 }
 
 void gossip_settle(struct gossip *g)
@@ -309,6 +305,7 @@ void gossip_counters(const struct gossip *g, struct gossip_counters *counters)
 {
 	*counters = g->counters;
 	counters->entries_sent = g->neighbours.entries_sent;
+	counters->repairs = g->neighbours.repairs;
 	counters->repair_entries = g->neighbours.repair_entries;
 	counters->unicast_dropped += g->neighbours.unicast_dropped;
 	counters->generation = g->identity.generation;
@@ -356,7 +353,7 @@ void gossip_check(struct gossip *g)
 	MUST(up == g->peers.count);
 	MUST(handshakes == g->handshakes_count && handshakes <= HANDSHAKES_MAX);
 	MUST(inbound == g->inbound_count && outbound == g->outbound_count);
-	MUST(!g->config.conn_limit || inbound <= 2 * g->config.conn_limit);
+	MUST(!g->config.conn_limit || inbound <= accept_limit(g));
 	for (size_t i = 1; i < g->mesh_count; i++)
 		MUST(g->mesh[i - 1].name < g->mesh[i].name);
 	MUST(g->own.count <= WRITER_ENTRIES_MAX);

@@ -173,6 +173,7 @@ struct gossip {
 	size_t actions_room, actions_first, actions_count;
 	void *action_owned; /* by the action handed out last */
 
+	struct log_limit strangers_log;
 	struct history history[HISTORY_MAX];
 	size_t history_next;
 	struct gossip_counters counters;
@@ -203,6 +204,12 @@ void conn_enter(struct conn *c, enum conn_state state);
 void conns_free(struct gossip *g);
 const char *conn_text(const struct conn *c, char *text, size_t size); /* for log lines */
 #define CONN_TEXT_SIZE 400
+
+/* The configured limit counts dials; twice as many are accepted. */
+static inline uint64_t accept_limit(const struct gossip *g)
+{
+	return g->config.conn_limit ? (uint64_t)g->config.conn_limit * 2 : UINT64_MAX;
+}
 
 /* ---- gossip_join.c ---- */
 void join(struct conn *c); /* its HELLO is in c->hello */

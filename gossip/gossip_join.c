@@ -104,10 +104,9 @@ static bool is_welcome(struct conn *c)
 		refuse(c, WHY_PASSWORD_ONE_SIDE, "a password is set on one side only");
 		return false;
 	}
-	if (!c->outbound && g->config.conn_limit && !conn_of_peer(g, h->name) &&
-	    g->inbound_count >= 2 * g->config.conn_limit) {
-		snprintf(text, sizeof text, "connection limit reached: %u are accepted here",
-			 2 * g->config.conn_limit);
+	if (!c->outbound && !conn_of_peer(g, h->name) && g->inbound_count >= accept_limit(g)) {
+		snprintf(text, sizeof text, "connection limit reached: %llu are accepted here",
+			 (unsigned long long)accept_limit(g));
 		refuse(c, WHY_LIMIT, text);
 		return false;
 	}
@@ -119,7 +118,7 @@ static bool spare_fits(struct conn *c)
 {
 	struct gossip *g = c->owner;
 
-	if (c->outbound || !g->config.conn_limit || g->inbound_count < 2 * g->config.conn_limit)
+	if (c->outbound || g->inbound_count < accept_limit(g))
 		return true;
 	refuse(c, WHY_DUPLICATE, "another connection between the two is in use");
 	return false;

@@ -160,6 +160,7 @@ const char *neighbour_on_pulse(struct neighbour *n, const struct pulse *p, struc
 const char *neighbour_on_repair(struct neighbour *n, const struct frame *frame, struct mono now)
 {
 	const struct store *s = n->shared->store;
+	uint64_t rounds = n->repair.rounds;
 	struct digests digests;
 	struct keys keys;
 	struct resend resend;
@@ -175,6 +176,7 @@ const char *neighbour_on_repair(struct neighbour *n, const struct frame *frame, 
 		bad = keys_decode(&keys, frame->body);
 		if (!bad)
 			repair_on_keys(&n->repair, s, &keys, now);
+		n->shared->repairs += n->repair.rounds - rounds;
 		return bad;
 	case MESSAGE_RESEND:
 		bad = resend_decode(&resend, frame->body);

@@ -41,8 +41,8 @@ struct neighbours {
 	uint64_t calm_sequence, mark_sequence;
 	struct mono mark_at;
 	conn_id syncing;  /* whose repair round is running; 0 none */
-	uint32_t wanting; /* neighbours that may want a round: recount when 0 is not enough */
-	uint64_t entries_sent, repair_entries, unicast_dropped;
+	uint32_t wanting; /* at least as many wait for a round, unless 0 */
+	uint64_t entries_sent, repairs, repair_entries, unicast_dropped;
 };
 
 struct queued {

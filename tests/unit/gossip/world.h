@@ -11,6 +11,8 @@
 #include "gossip_test.h"
 
 #include <weave/gossip.h>
+#include <weave/hash.h>
+#include <weave/table.h>
 
 #define WORLD_HOSTS 64
 #define WORLD_PORT 6783
@@ -32,6 +34,8 @@ struct host {
 };
 
 struct stream_end {
+	struct table_link by_conn;
+	struct stream *stream;
 	unsigned host, epoch;
 	conn_id conn; /* 0: not known yet or forgotten */
 	bool closed;
@@ -62,6 +66,7 @@ struct world {
 	unsigned hosts;
 	bool cut[WORLD_HOSTS + 1][WORLD_HOSTS + 1];
 	struct stream **streams;
+	struct table ends; /* by host, epoch and connection */
 	size_t streams_count;
 	struct world_message *head, **tail;
 	uint64_t events, bytes, dials;
@@ -120,16 +125,32 @@ static inline bool end_alive(const struct world *w, const struct stream_end *e)
 	return w->host[e->host].g && w->host[e->host].epoch == e->epoch && !e->closed;
 }
 
+static inline uint64_t end_hash(unsigned host, unsigned epoch, conn_id conn)
+{
+	static const struct hash_key key = { 1, 2 };
+	uint64_t words[3] = { host, epoch, conn };
+
+	return hash64(&key, words, sizeof words);
+}
+
+static inline void world_name_end(struct world *w, struct stream *s, unsigned end, unsigned epoch,
+				  conn_id conn)
+{
+	struct stream_end *e = &s->end[end];
+
+	e->stream = s;
+	e->epoch = epoch;
+	e->conn = conn;
+	table_insert(&w->ends, &e->by_conn, end_hash(e->host, epoch, conn));
+}
+
 static inline struct stream *world_find(struct world *w, unsigned host, conn_id conn, unsigned *end)
 {
-	for (size_t i = w->streams_count; i-- > 0;)
-		for (*end = 0; *end < 2; ++*end) {
-			struct stream_end *e = &w->streams[i]->end[*end];
+	struct table_link *l = table_first(&w->ends, end_hash(host, w->host[host].epoch, conn));
+	struct stream_end *e = l ? table_entry(l, struct stream_end, by_conn) : NULL;
 
-			if (e->host == host && e->conn == conn && e->epoch == w->host[host].epoch)
-				return w->streams[i];
-		}
-	return NULL;
+	*end = e && e == &e->stream->end[1];
+	return e ? e->stream : NULL;
 }
 
 static inline void world_pull(struct world *w, struct stream *s, unsigned end)
@@ -161,8 +182,9 @@ static inline void world_dial(struct world *w, unsigned from, const struct gossi
 	w->streams = mem_resize(w->streams, w->streams_count + 1, sizeof *w->streams);
 	w->streams[w->streams_count++] = s;
 	w->dials++;
-	s->end[0] = (struct stream_end){ from, w->host[from].epoch, a->conn, false, 0 };
-	s->end[1] = (struct stream_end){ to, 0, 0, false, 0 };
+	s->end[0].host = from;
+	s->end[1].host = to;
+	world_name_end(w, s, 0, w->host[from].epoch, a->conn);
 	if (a->address.ip.b[0] != 10 || to == 0 || to > w->hosts || a->address.port != WORLD_PORT)
 		world_post(w, WORLD_REFUSED, s, 0, NULL, 0, WORLD_DELAY_MS);
 	else if (w->cut[from][to])
@@ -281,8 +303,10 @@ static inline void world_syn(struct world *w, struct stream *s)
 	struct why why;
 
 	if (h->g) {
-		s->end[1].epoch = h->epoch;
-		s->end[1].conn = gossip_on_accepted(h->g, remote, at(w->now), &why);
+		conn_id conn = gossip_on_accepted(h->g, remote, at(w->now), &why);
+
+		if (conn)
+			world_name_end(w, s, 1, h->epoch, conn);
 	}
 	if (!h->g || !s->end[1].conn) {
 		world_post(w, WORLD_REFUSED, s, 0, NULL, 0, WORLD_DELAY_MS);
@@ -550,6 +574,7 @@ static inline void world_free(struct world *w)
 	for (size_t i = 0; i < w->streams_count; i++)
 		mem_free(w->streams[i]);
 	mem_free(w->streams);
+	table_fini(&w->ends);
 	mem_free(w);
 }
 
