@@ -77,7 +77,7 @@ def test_status_text(pair):
 def test_status_connections_columns(pair):
     a, b = pair
     line = b.weave("status", "connections")
-    assert re.fullmatch(r"-> 10\.99\.1\.1:6783 {7}established sleeve " + a.name_printed
+    assert re.fullmatch(r"-> 10\.99\.1\.1:6783 {8}established sleeve " + a.name_printed
                         + r"\(a\)[^\n]*mtu=\d+[^\n]*\n", line)
     line = a.weave("status", "connections")
     assert re.match(r"<- 10\.99\.1\.2:\d+ +established sleeve 7a:00:00:00:00:0b\(b\)", line)
