@@ -32,11 +32,10 @@ int net_nft(const char *commands, char **output, struct why *why)
 	}
 	if (output)
 		nft_ctx_output_set_flags(nft, NFT_CTX_OUTPUT_JSON | NFT_CTX_OUTPUT_NUMERIC_ALL);
-	errno = 0;
 	if (nft_run_cmd_from_buffer(nft, commands)) {
-		rc = errno > 0 ? -errno : -EINVAL;
+		rc = -EIO;
 		first_line(nft_ctx_get_error_buffer(nft), line, sizeof line);
-		why_set(why, WHY_INVALID, "nftables: %s", *line ? line : strerror(-rc));
+		why_set(why, WHY_INVALID, "nftables: %s", *line ? line : "refused");
 		goto out;
 	}
 	if (output)

@@ -195,9 +195,10 @@ int net_monitor_next(struct net_monitor *m, struct net_event *event);
 
 /* ---- nftables, in the calling thread's namespace ---- */
 /* Runs commands in nft's own language as one transaction; 'output' (NULL: not wanted) gets what it
- * prints, "-j" style JSON; mem_free. On failure 'why' holds nft's words. */
+ * prints, as JSON; mem_free. -EIO: refused, also where the kernel has no nftables; nft's words are
+ * in why. */
 int net_nft(const char *commands, char **output, struct why *why);
-/* Of family inet. -EOPNOTSUPP or the like where the kernel has no nftables. */
+/* Of family inet. */
 int net_nft_table_exists(const char *table, bool *exists, struct why *why);
 
 #endif
