@@ -4,7 +4,9 @@
 
 static uint16_t swap_if(uint16_t v, bool odd)
 {
-	return odd ? (uint16_t)(v << 8 | v >> 8) : v;
+	unsigned swapped = ((unsigned)v << 8 | (unsigned)v >> 8) & 0xffff;
+
+	return odd ? (uint16_t)swapped : v;
 }
 
 static uint16_t load16(const uint8_t *p)
