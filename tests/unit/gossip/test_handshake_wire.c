@@ -24,6 +24,25 @@ static size_t encode(const struct hello *h, uint8_t *room, size_t size)
 	return writer_size(&w);
 }
 
+static void assert_same(const struct hello *a, const struct hello *b)
+{
+	uint8_t one[HELLO_WIRE_MAX], other[HELLO_WIRE_MAX];
+	size_t size = encode(a, one, sizeof one);
+
+	assert_int_equal(encode(b, other, sizeof other), size);
+	assert_memory_equal(one, other, size);
+	assert_int_equal(a->name, b->name);
+	assert_string_equal(a->nickname, b->nickname);
+	assert_int_equal(a->generation, b->generation);
+	assert_int_equal(a->instance, b->instance);
+	assert_int_equal(a->connection, b->connection);
+	assert_int_equal(a->port, b->port);
+	assert_int_equal(a->overlays, b->overlays);
+	assert_int_equal(a->capabilities, b->capabilities);
+	assert_int_equal(a->password, b->password);
+	assert_int_equal(a->key_share_size, b->key_share_size);
+}
+
 static const char *decode(const uint8_t *data, size_t size)
 {
 	struct hello h;
@@ -39,7 +58,7 @@ static void hello_comes_back_as_it_was(void **state)
 
 	(void)state;
 	assert_null(hello_decode(&out, bytes_of(room, size)));
-	assert_memory_equal(&h, &out, sizeof h);
+	assert_same(&h, &out);
 	torture(decode, room, size, false);
 	/* The largest there is. */
 	h.password = true;
@@ -48,7 +67,7 @@ static void hello_comes_back_as_it_was(void **state)
 	memset(h.nickname, 'n', NICKNAME_MAX);
 	size = encode(&h, room, sizeof room);
 	assert_null(hello_decode(&out, bytes_of(room, size)));
-	assert_memory_equal(&h, &out, sizeof h);
+	assert_same(&h, &out);
 }
 
 /* Walks the TLVs of an encoded hello. */
@@ -121,7 +140,7 @@ static void unknown_tlvs_are_skipped(void **state)
 	memmove(room + sizeof unknown, room, size);
 	memcpy(room, unknown, sizeof unknown);
 	assert_null(hello_decode(&out, bytes_of(room, size + sizeof unknown)));
-	assert_memory_equal(&h, &out, sizeof h);
+	assert_same(&h, &out);
 }
 
 /* ---- the machine ---- */
