@@ -42,7 +42,9 @@ static void next_try(struct pmtu *p, struct mono now)
  * mostly it is the answer, after one round trip. */
 static void next_round(struct pmtu *p, struct mono now)
 {
-	uint32_t span = p->refused - p->size, count = span - 1, parts;
+	uint32_t left = p->refused - p->size - 1; /* sizes nothing is known of */
+	uint32_t count = left < PMTU_PARALLEL ? left : PMTU_PARALLEL;
+	bool top = p->refused == p->max + 1;
 
 	MUST(p->refused > p->size);
 	p->state = PMTU_SEARCHING;
@@ -52,11 +54,13 @@ static void next_round(struct pmtu *p, struct mono now)
 		finish(p, now);
 		return;
 	}
-	if (count > PMTU_PARALLEL)
-		count = PMTU_PARALLEL;
-	parts = p->refused == p->max + 1 ? count : count + 1;
-	for (uint32_t i = 1; i <= count; i++)
-		add_probe(p, p->size + (uint32_t)((uint64_t)(span - 1) * i / parts));
+	for (uint32_t i = 1; i <= count; i++) {
+		/* Steps of at least one byte, the last one on or below the largest unknown size. */
+		uint64_t step = top || left == count ? (uint64_t)left * i / count
+						     : (uint64_t)(left + 1) * i / (count + 1);
+
+		add_probe(p, p->size + (uint32_t)step);
+	}
 	next_try(p, now);
 }
 
