@@ -1,0 +1,24 @@
+/* Many seeds in several processes.  A run that aborts (a failed MUST) or hangs costs its process
+ * only: it counts as failed with its seed, and the rest goes on. */
+#ifndef WEAVE_SIM_JOBS_H
+#define WEAVE_SIM_JOBS_H
+
+#include "sim_random.h"
+
+struct sim_jobs {
+	uint64_t first, last; /* seeds */
+	uint32_t peers, jobs, check_every;
+	uint32_t seconds; /* start no run after so many; 0 = no limit */
+	uint32_t block;	  /* one PASS line for each so many runs without a failure */
+};
+
+struct sim_totals {
+	uint64_t runs, passed, events, virtual_us, frames, goodbyes;
+	uint64_t *converge_us, *bytes_per_peer; /* of each run that passed */
+};
+
+/* Prints FAIL lines, PASS lines per block, and a line RUNS.  Returns the count of lines of each
+ * sort in *passed and *failed. */
+void sim_jobs_run(const struct sim_jobs *jobs, uint32_t *passed, uint32_t *failed);
+
+#endif

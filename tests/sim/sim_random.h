@@ -1,0 +1,27 @@
+/* Random schedules: a seed decides who starts when and with which targets, what breaks and heals,
+ * and then everything must come to rest and agree.
+ */
+#ifndef WEAVE_SIM_RANDOM_H
+#define WEAVE_SIM_RANDOM_H
+
+#include "sim.h"
+
+struct sim_plan {
+	uint64_t seed;
+	uint32_t peers;
+	uint32_t check_every;
+	enum sim_mutation mutation;
+	FILE *trace; /* NULL: none */
+};
+
+/* Sent from a worker to its parent as bytes: no pointers. */
+struct sim_result {
+	uint64_t seed;
+	bool passed;
+	uint64_t events, virtual_us, converge_us, bytes_per_peer, hash, goodbyes, frames;
+	char failure[480];
+};
+
+void sim_random_run(const struct sim_plan *plan, struct sim_result *result);
+
+#endif
