@@ -134,32 +134,51 @@ static int read_attachment(const char *bridge, const struct net_link *port, stru
 	return 1;
 }
 
-static bool is_container_port(const struct net_link *l)
+/* A port of this bridge, or one that lost it: somebody deleted the bridge or unplugged the port.
+ * 'scratch' is overwritten. */
+static bool is_container_port(const struct net_bridge *bridge, const struct net_link *l,
+			      struct attachment *scratch)
 {
-	return strcmp(l->kind, "veth") == 0 &&
-	       strncmp(l->name, ATTACH_PORT_PREFIX, sizeof ATTACH_PORT_PREFIX - 1) == 0;
+	if (strcmp(l->kind, "veth") != 0 ||
+	    strncmp(l->name, ATTACH_PORT_PREFIX, sizeof ATTACH_PORT_PREFIX - 1) != 0)
+		return false;
+	return l->master == bridge->bridge_ifindex ||
+	       (l->master == 0 && attach_alias_parse(l->alias, bridge->names.bridge, scratch));
+}
+
+static int plug_in(struct net *net, const struct net_bridge *bridge, const struct net_link *port,
+		   struct why *why)
+{
+	int rc = 0;
+
+	if (port->master == bridge->bridge_ifindex)
+		return 0;
+	rc = net_link_set_master(net, port->ifindex, bridge->bridge_ifindex);
+	if (rc == 0)
+		rc = net_port_set(net, port->ifindex, false, true);
+	return explain(net, rc, why);
 }
 
 int attach_list(struct net *net, const struct net_bridge *bridge, struct attachment **list,
 		size_t *count, struct why *why)
 {
-	struct net_link *ports;
-	size_t ports_count, n = 0;
-	int rc = explain(net, net_links(net, bridge->bridge_ifindex, &ports, &ports_count), why);
+	struct net_link *links;
+	size_t links_count, n = 0;
+	int rc = explain(net, net_links(net, 0, &links, &links_count), why);
 
-	*list = rc ? NULL : mem_new(ports_count, sizeof **list);
+	*list = rc ? NULL : mem_new(links_count, sizeof **list);
 	*count = 0;
-	for (size_t i = 0; rc == 0 && i < ports_count; i++) {
-		if (!is_container_port(&ports[i]))
+	for (size_t i = 0; rc == 0 && i < links_count; i++) {
+		if (!is_container_port(bridge, &links[i], &(*list)[n]))
 			continue;
 		memset(&(*list)[n], 0, sizeof **list);
-		rc = read_attachment(bridge->names.bridge, &ports[i], &(*list)[n], why);
+		rc = read_attachment(bridge->names.bridge, &links[i], &(*list)[n], why);
 		if (rc == 0)
-			rc = explain(net, net_link_delete(net, ports[i].ifindex), why);
+			rc = explain(net, net_link_delete(net, links[i].ifindex), why);
 		else if (rc > 0)
-			n++, rc = 0;
+			n++, rc = plug_in(net, bridge, &links[i], why);
 	}
-	mem_free(ports);
+	mem_free(links);
 	if (rc) {
 		mem_free(*list);
 		*list = NULL;

@@ -70,7 +70,7 @@ int attach_remove(struct net *net, const struct net_bridge *bridge,
 		  const struct detach_request *req, struct detached *result, struct why *why);
 
 /* All attachments, in order of host interface index; mem_free(*list).  Veths whose container is
- * gone are removed on the way. */
+ * gone are removed on the way, and those that lost the bridge are plugged in again. */
 int attach_list(struct net *net, const struct net_bridge *bridge, struct attachment **list,
 		size_t *count, struct why *why);
 
