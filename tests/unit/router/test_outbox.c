@@ -1,0 +1,73 @@
+#include <weave/drop.h>
+#include <weave/outbox.h>
+
+#include "router_test.h"
+
+static void keeps_order_and_refuses_what_does_not_fit(void **state)
+{
+	struct outbox o;
+	struct netaddr to = { .port = 1 };
+	uint8_t *a, *b;
+
+	(void)state;
+	outbox_init(&o);
+	a = outbox_datagram(&o, to, 10);
+	b = outbox_frame(&o, 20);
+	assert_ptr_equal(b, a + 10);
+	assert_int_equal(o.frames[0].size, 20);
+	assert_null(outbox_datagram(&o, to, OUTBOX_ARENA_SIZE));
+	assert_int_equal(o.overflows, 1);
+	assert_int_equal(o.datagrams_count, 1);
+	for (uint32_t i = 1; i < OUTBOX_DATAGRAMS_MAX; i++)
+		assert_non_null(outbox_datagram(&o, to, 1));
+	assert_null(outbox_datagram(&o, to, 1));
+	assert_int_equal(o.overflows, 2);
+	assert_true(outbox_nearly_full(&o));
+	outbox_clear(&o);
+	assert_false(outbox_nearly_full(&o));
+	assert_ptr_equal(outbox_frame(&o, OUTBOX_ARENA_SIZE), a);
+	assert_null(outbox_frame(&o, 1));
+	outbox_fini(&o);
+}
+
+static void only_the_newest_datagram_grows(void **state)
+{
+	struct outbox o;
+	struct netaddr to = { .port = 1 };
+	uint8_t *a;
+
+	(void)state;
+	outbox_init(&o);
+	a = outbox_datagram(&o, to, 10);
+	assert_ptr_equal(outbox_extend(&o, 0, 5), a + 10);
+	assert_int_equal(o.datagrams[0].size, 15);
+	assert_null(outbox_extend(&o, 1, 5));
+	assert_null(outbox_extend(&o, 0, OUTBOX_ARENA_SIZE));
+	assert_non_null(outbox_frame(&o, 1));
+	assert_null(outbox_extend(&o, 0, 5));
+	outbox_fini(&o);
+}
+
+static void every_drop_reason_has_its_words(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < DROP_REASONS_COUNT; i++) {
+		assert_true(strlen(drop_label((enum drop_reason)i)) > 0);
+		assert_true(strlen(drop_text((enum drop_reason)i)) > 0);
+		for (unsigned k = 0; k < i; k++)
+			assert_string_not_equal(drop_label((enum drop_reason)i),
+						drop_label((enum drop_reason)k));
+	}
+	assert_string_equal(drop_label(DROP_REASONS_COUNT), "unknown");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(keeps_order_and_refuses_what_does_not_fit),
+		cmocka_unit_test(only_the_newest_datagram_grows),
+		cmocka_unit_test(every_drop_reason_has_its_words),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
