@@ -161,7 +161,7 @@ static int ensure_end(struct net *net, const struct net_link *link, const char *
 static int ensure_pair(struct net *net, const struct net_bridge_names *names, int bridge,
 		       uint32_t mtu, struct net_bridge *out)
 {
-	struct net_link port, capture;
+	struct net_link port = { 0 }, capture = { 0 };
 	int rc = find_or_create_pair(net, names, bridge, mtu, &port, &capture);
 
 	if (rc == 0 && port.master != bridge)

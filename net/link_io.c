@@ -270,7 +270,7 @@ int net_link_set_no_ipv6_addresses(struct net *net, int ifindex)
 int net_port_wait(struct net *net, int ifindex, unsigned limit_ms)
 {
 	for (unsigned ms = 0;; ms++) {
-		struct net_link link;
+		struct net_link link = { 0 };
 		int rc = net_link_get(net, ifindex, &link);
 
 		if (rc || link.forwarding)

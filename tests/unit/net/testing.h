@@ -23,15 +23,13 @@
 #include <weave/must.h>
 #include <weave/net.h>
 
-/* 77 by convention: the runner shows it as a skip. */
-#define SKIPPED 77
-
 static inline void enter_fresh_namespace(const char *program)
 {
 	if (unshare(CLONE_NEWNET) == 0)
 		return;
-	printf("%s: skipped: no new network namespace: %s\n", program, strerror(errno));
-	exit(SKIPPED);
+	/* In TAP, which the runner reads. */
+	printf("ok 1 - %s # SKIP no new network namespace: %s\n", program, strerror(errno));
+	exit(0);
 }
 
 /* A namespace beside ours, like a container's: the caller closes the fd, and with it goes all. */
