@@ -128,7 +128,7 @@ static int check_id(const char *id, struct why *why)
 
 	if (!known_id(id))
 		return 0;
-	while (id[n] && n <= ATTACH_ID_MAX && id_char(id[n], n == 0))
+	while (n <= ATTACH_ID_MAX && id[n] && id_char(id[n], n == 0))
 		n++;
 	if (n > 0 && n <= ATTACH_ID_MAX && !id[n])
 		return 0;

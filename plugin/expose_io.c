@@ -33,7 +33,7 @@ static int write_rules(const struct net_bridge *bridge, const struct expose_set 
 static void take_marks(struct expose_set *set, const char *listing)
 {
 	json_t *root = json_loads(listing, 0, NULL), *object, *element;
-	size_t i, j;
+	size_t i, j = 0;
 
 	json_array_foreach(json_object_get(root, "nftables"), i, object)
 	{
