@@ -23,6 +23,16 @@ static inline struct mono at(uint64_t ms)
 	return (struct mono){ ms };
 }
 
+/* WEAVE_SEED replays one; else the fixed one, so that runs compare. Printed when a test starts. */
+static inline uint64_t test_seed(uint64_t fixed)
+{
+	const char *text = getenv("WEAVE_SEED");
+	uint64_t seed = text ? strtoull(text, NULL, 0) : fixed;
+
+	print_message("seed %#llx (set WEAVE_SEED to change it)\n", (unsigned long long)seed);
+	return seed;
+}
+
 static inline unsigned hex_digit(char c)
 {
 	if (c >= '0' && c <= '9')
