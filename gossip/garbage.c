@@ -85,12 +85,9 @@ uint64_t garbage_gone_generation(const struct garbage *g, peer_name peer)
 
 /* ---- tombstones ---- */
 
-static bool is_forgettable(const struct entry *e, struct mono now)
+static bool is_forgettable(uint8_t kind)
 {
-	uint8_t kind = e->view.kind;
-
-	return mono_elapsed(e->received, now) >= GARBAGE_TOMBSTONE_MS && kind != KIND_VOTE &&
-	       kind != KIND_RUN && kind != KIND_RETIRED;
+	return kind != KIND_VOTE && kind != KIND_RUN && kind != KIND_RETIRED;
 }
 
 /* In change order, so that all after the first young entry are young as well. */
@@ -104,7 +101,7 @@ static void forget_tombstones(struct garbage *g, struct mono now)
 		if (!(e->view.flags & ENTRY_TOMBSTONE))
 			continue;
 		left--;
-		if (is_forgettable(e, now))
+		if (is_forgettable(e->view.kind))
 			store_drop(g->store, e);
 	}
 }

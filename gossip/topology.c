@@ -548,7 +548,7 @@ static void compute_tree(struct topology *t, struct node *origin)
 	for (uint32_t i = 0; i < g->edges_count; i++) {
 		uint32_t next = g->edges[i];
 
-		if (next != origin->slot && t->other.parent[next] == me)
+		if (t->other.parent[next] == me)
 			add_child(tree, t->slots[next]->peer.info.name);
 	}
 }

@@ -152,6 +152,26 @@ static void all_absent_are_declared(void **state)
 	router_free(&r);
 }
 
+/* The caller may be unable to write it (silent, say): it is not asked every ten seconds. */
+static void a_declaration_is_made_once(void **state)
+{
+	struct router r = router_new(1);
+	struct gone_info gone;
+
+	(void)state;
+	put_peer_3(&r);
+	sweep(&r, 0);
+	assert_true(garbage_sweep(r.garbage, at(24 * HOUR_MS), &gone));
+	assert_false(garbage_sweep(r.garbage, at(24 * HOUR_MS), &gone));
+	assert_false(garbage_sweep(r.garbage, at(25 * HOUR_MS), &gone));
+	/* But if it lived on unseen meanwhile, that is declared as well. */
+	put_peer(&r, 3, 8);
+	topology_update(r.topology);
+	assert_true(garbage_sweep(r.garbage, at(26 * HOUR_MS), &gone));
+	assert_int_equal(gone.generation, 8);
+	router_free(&r);
+}
+
 static void swap(struct store *a, struct store *b, uint64_t now_ms)
 {
 	for (const struct entry *e = store_next(a, NULL); e; e = store_next(a, e))
@@ -240,6 +260,7 @@ int main(void)
 		cmocka_unit_test(an_appearance_starts_the_clock_again),
 		cmocka_unit_test(sweeps_have_a_deadline),
 		cmocka_unit_test(all_absent_are_declared),
+		cmocka_unit_test(a_declaration_is_made_once),
 		cmocka_unit_test(f4_garbage_is_replicated),
 		cmocka_unit_test(f6_tombstones_go_after_a_day_here),
 		cmocka_unit_test(votes_and_runs_are_never_forgotten),

@@ -137,6 +137,26 @@ static void bad_peers_are_named(void **state)
 	assert_string_equal(kind_peer.check(&m.view), "peer.name");
 }
 
+/* Counted before they are stored: the bytes are there, the room is not. */
+static void addresses_are_bounded(void **state)
+{
+	struct peer_info p = full_peer(), q;
+	struct made m;
+	struct writer more;
+
+	(void)state;
+	p.addresses_count = 0;
+	make_peer(&m, &p, 1, 1);
+	m.value[m.view.value.size - 1] = ADDRESSES_PER_PEER_MAX + 1;
+	more = writer_over(m.value + m.view.value.size, 1000);
+	for (unsigned i = 0; i <= ADDRESSES_PER_PEER_MAX; i++)
+		kind_write_ip(&more, (struct ip_addr){ .family = 4 });
+	m.view.value.size += writer_size(&more);
+	assert_string_equal(peer_info_decode(&q, &m.view), "peer.addresses");
+	m.value[m.view.value.size - writer_size(&more) - 1] = ADDRESSES_PER_PEER_MAX;
+	assert_null(peer_info_decode(&q, &m.view));
+}
+
 static void bad_links_and_gone_are_named(void **state)
 {
 	struct made m;
@@ -230,6 +250,7 @@ int main(void)
 		cmocka_unit_test(links_and_gone_come_back_as_written),
 		cmocka_unit_test(values_of_every_other_size),
 		cmocka_unit_test(bad_peers_are_named),
+		cmocka_unit_test(addresses_are_bounded),
 		cmocka_unit_test(bad_links_and_gone_are_named),
 		cmocka_unit_test(f4_the_furthest_gone_wins_everywhere),
 		cmocka_unit_test(texts_cannot_harm_a_terminal),

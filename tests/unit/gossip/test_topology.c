@@ -8,7 +8,7 @@ struct view {
 
 static struct view view_new(peer_name self)
 {
-	struct view v = { .store = store_new(1) };
+	struct view v = { .store = store_new(self) };
 
 	v.topology = topology_new(v.store, self);
 	return v;
@@ -128,6 +128,7 @@ static void f11_trees_are_of_the_published_graph_only(void **state)
 
 	(void)state;
 	topology_direct(v.topology, 4, true);
+	put_link(&v, 2, 5); /* another graph, so the tree is computed anew */
 	topology_update(v.topology);
 	b = topology_broadcast(v.topology, 4);
 	assert_int_equal(b->parent, 5);
@@ -152,6 +153,27 @@ static void f11_one_parent_per_origin(void **state)
 		assert_int_equal(topology_broadcast(v.topology, 4)->parent, parent_of_4s[self]);
 		view_free(&v);
 	}
+}
+
+/* 1 - 2 - 6 - 4 and 1 - 3 - 5 - 4: our way to 1 starts at the lower name, but broadcasts of 1 come
+ * from where its own search arrives first.  A tree guessed from our routes would lose them. */
+static void f11_trees_are_not_routes_backwards(void **state)
+{
+	struct view v = view_new(4);
+
+	(void)state;
+	for (peer_name n = 1; n <= 6; n++)
+		put_peer(&v, n, 1);
+	put_link(&v, 1, 2);
+	put_link(&v, 2, 6);
+	put_link(&v, 6, 4);
+	put_link(&v, 1, 3);
+	put_link(&v, 3, 5);
+	put_link(&v, 5, 4);
+	topology_update(v.topology);
+	assert_int_equal(topology_next_hop(v.topology, 1), 5);
+	assert_int_equal(topology_broadcast(v.topology, 1)->parent, 6);
+	view_free(&v);
 }
 
 static void a_link_needs_both_ends(void **state)
@@ -299,12 +321,12 @@ static void f4_digests_do_not_know_reachability(void **state)
 	(void)state;
 	for (peer_name n = 1; n <= 4; n++) {
 		put_peer(&x, n, 1);
-		put_peer(&y, n, 1);
+		put_peer(&y, 5 - n, 1);
 	}
 	put_link(&x, 1, 3);
-	put_link(&y, 1, 3);
 	put_link(&x, 2, 4);
 	put_link(&y, 2, 4);
+	put_link(&y, 1, 3);
 	topology_update(x.topology);
 	topology_update(y.topology);
 	assert_true(topology_reachable(x.topology, 3) && !topology_reachable(x.topology, 4));
@@ -359,6 +381,7 @@ int main(void)
 		cmocka_unit_test(own_data_paths_are_used_directly),
 		cmocka_unit_test(f11_trees_are_of_the_published_graph_only),
 		cmocka_unit_test(f11_one_parent_per_origin),
+		cmocka_unit_test(f11_trees_are_not_routes_backwards),
 		cmocka_unit_test(a_link_needs_both_ends),
 		cmocka_unit_test(links_of_a_former_life_do_not_count),
 		cmocka_unit_test(dropped_entries_leave_nothing),
