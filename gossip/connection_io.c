@@ -99,26 +99,45 @@ static void lost(struct connection *k, const char *reason)
 		gossip_on_closed(c->gossip, id, reason, mono_now());
 }
 
+/* Of 'size' bytes at 'from' the kernel took 'sent'.  Only what it did not take is kept: most
+ * connections never need a buffer, and strangers cost none. */
+static void keep_unsent(struct connection *k, const uint8_t *from, size_t size, size_t sent)
+{
+	if (k->unsent_at < k->unsent_size) {
+		k->unsent_at += sent;
+		if (k->unsent_at == k->unsent_size) {
+			mem_free(k->unsent);
+			k->unsent = NULL;
+			k->unsent_at = k->unsent_size = 0;
+		}
+	} else if (sent < size) {
+		k->unsent = mem_copy(from + sent, size - sent);
+		k->unsent_size = size - sent;
+	}
+}
+
 /* Sends until the kernel takes no more or gossip has nothing more. False when the socket failed. */
 static bool send_some(struct connection *k)
 {
 	struct connections *c = k->owner;
 
 	for (;;) {
+		size_t size = k->unsent_size - k->unsent_at;
+		const uint8_t *from = size ? k->unsent + k->unsent_at : NULL;
 		ssize_t n;
 
-		if (k->unsent_at == k->unsent_size) {
-			k->unsent_at = 0;
-			k->unsent_size = gossip_pull(c->gossip, k->id, k->unsent, READ_CHUNK,
-						     mono_now());
-			if (k->unsent_size == 0)
+		if (size == 0) {
+			from = c->buffer;
+			size = gossip_pull(c->gossip, k->id, c->buffer, READ_CHUNK, mono_now());
+			if (size == 0)
 				return true;
 		}
-		n = send(k->fd, k->unsent + k->unsent_at, k->unsent_size - k->unsent_at,
-			 MSG_NOSIGNAL | MSG_DONTWAIT);
+		n = send(k->fd, from, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (n < 0 && errno != EAGAIN && errno != EINTR)
+			return false;
+		keep_unsent(k, from, size, n > 0 ? (size_t)n : 0);
 		if (n < 0)
-			return errno == EAGAIN || errno == EINTR;
-		k->unsent_at += (size_t)n;
+			return true;
 	}
 }
 
@@ -231,7 +250,6 @@ static struct connection *add(struct connections *c, conn_id id, int fd, enum so
 	k->fd = fd;
 	k->state = state;
 	k->remote = remote;
-	k->unsent = mem_new(1, READ_CHUNK);
 	ev_io_init(&k->read, on_readable, fd, EV_READ);
 	ev_io_init(&k->write, on_writable, fd, EV_WRITE);
 	ev_timer_init(&k->timer, on_timer, DIAL_TIMEOUT_S, 0.);

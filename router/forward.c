@@ -164,10 +164,11 @@ void router_carry_out(struct router *r, const struct verdict *v, uint32_t segmen
 	}
 }
 
-/* Tells the sender of a unicast frame that does not fit instead of sending it; false when it is to
- * be sent after all, in fragments. */
-static bool answered_too_big(struct router *r, const struct frame *f, const struct verdict *v,
-			     struct mono now)
+/* Tells the sender of a unicast frame that does not fit.  The frame goes on all the same, in
+ * fragments: a sender that does not hear ICMP must not end in a black hole (docs/why/too-big.md).
+ */
+static void tell_too_big(struct router *r, const struct frame *f, const struct verdict *v,
+			 struct mono now)
 {
 	uint8_t answer[TOO_BIG_ANSWER_MAX];
 	struct sleeve_path *p;
@@ -175,24 +176,22 @@ static bool answered_too_big(struct router *r, const struct frame *f, const stru
 	size_t mtu, size;
 
 	if (v->hops_count != 1 || v->destination == PEER_NAME_NONE)
-		return false;
+		return;
 	p = r->paths[v->hops[0].path];
 	/* Senders remember what they are told for minutes: not while the path is measured. */
 	if (!p->pmtu.settled || f->raw.size <= path_mtu(p) + FRAME_HEADER_SIZE)
-		return false;
+		return;
 	mtu = too_big_mtu(f, path_mtu(p));
 	if (!mtu)
-		return false;
-	router_drop(r, DROP_TOO_BIG);
+		return;
 	if (!path_may_send_icmp(p, now))
-		return true;
+		return;
 	size = too_big_answer(f, mtu, r->config.bridge_mac, answer);
 	at = outbox_frame(&r->outbox, size);
 	if (at) {
 		memcpy(at, answer, size);
 		r->counters.icmp_sent++;
 	}
-	return true;
 }
 
 void router_on_frame(struct router *r, struct bytes raw, struct mono now)
@@ -218,7 +217,7 @@ void router_on_frame(struct router *r, struct bytes raw, struct mono now)
 	if (in.where == PEER_NAME_NONE)
 		snapshot_want(r->snapshot, r->topology, r->config.self);
 	decide(r->snapshot, &in, &v);
-	if (!answered_too_big(r, &f, &v, now))
-		router_carry_out(r, &v, in.segment, raw, now);
+	tell_too_big(r, &f, &v, now);
+	router_carry_out(r, &v, in.segment, raw, now);
 	router_publish(r, now);
 }

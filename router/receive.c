@@ -1,5 +1,9 @@
 #include "router_state.h"
 
+/* Only a heartbeat, which is proven, may move the replay window further: more than the datagrams
+ * that the fastest link loses between two heartbeats. */
+#define COUNTER_LEAP (UINT64_C(1) << 24)
+
 static void on_frame_record(struct router *r, struct sleeve_path *p, const struct sleeve_frame *f,
 			    struct mono now)
 {
@@ -134,12 +138,13 @@ static struct sleeve_path *admit(struct router *r, struct netaddr from, struct b
 		router_drop(r, DROP_NO_CONNECTION);
 		return NULL;
 	}
-	if (!session_fresh(&p->session, header.counter)) {
+	peek = *records;
+	sleeve_record_read(&first, &peek);
+	if (!session_fresh(&p->session, header.counter) ||
+	    (first.type != SLEEVE_HEARTBEAT && header.counter > p->session.heard + COUNTER_LEAP)) {
 		router_drop(r, DROP_REPLAY);
 		return NULL;
 	}
-	peek = *records;
-	sleeve_record_read(&first, &peek);
 	if (!path_accepts(p, from, header.counter,
 			  first.type == SLEEVE_HEARTBEAT ? &first.heartbeat : NULL)) {
 		router_drop(r, DROP_BAD_SOURCE);

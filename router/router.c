@@ -249,7 +249,7 @@ static void tell_gossip(struct router *r, struct sleeve_path *p, struct mono now
 	gossip_set_data_path(r->gossip, p->conn, choice.overlay, now);
 }
 
-static void send_record(struct router *r, struct sleeve_path *p, const struct sleeve_record *record,
+static void send_record(struct router *r, struct sleeve_path *p, struct sleeve_record *record,
 			uint32_t probe_size)
 {
 	bool probe = record->type == SLEEVE_PROBE;
@@ -260,10 +260,13 @@ static void send_record(struct router *r, struct sleeve_path *p, const struct sl
 	if (!data)
 		return;
 	w = writer_over(data + SLEEVE_HEADER_SIZE, size - SLEEVE_HEADER_SIZE);
-	if (probe)
+	if (probe) {
 		sleeve_probe_write(&record->probe, &w);
-	else
+	} else {
+		record->heartbeat.proof = heartbeat_proof(&p->theirs, p->session.sent,
+							  &record->heartbeat);
 		sleeve_heartbeat_write(&record->heartbeat, &w);
+	}
 	MUST(!w.full);
 }
 

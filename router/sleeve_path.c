@@ -47,7 +47,8 @@ void path_on_setup(struct sleeve_path *p, const struct sleeve_setup *theirs, str
 bool path_accepts(struct sleeve_path *p, struct netaddr from, uint64_t counter,
 		  const struct sleeve_heartbeat *heartbeat)
 {
-	bool proven = heartbeat && heartbeat->proof == p->mine.proof;
+	bool proven = heartbeat &&
+		      heartbeat->proof == heartbeat_proof(&p->mine, counter, heartbeat);
 
 	if (heartbeat && !proven)
 		return false;
@@ -134,8 +135,6 @@ static void on_echo(struct sleeve_path *p, const struct sleeve_heartbeat *h, str
 
 void path_on_heartbeat(struct sleeve_path *p, const struct sleeve_heartbeat *h, struct mono now)
 {
-	if (h->proof != p->mine.proof)
-		return;
 	if ((int32_t)(h->token - p->heard_token) > 0) {
 		p->heard_token = h->token;
 		p->heard_token_at = now;
@@ -240,7 +239,6 @@ static void fill_heartbeat(struct sleeve_path *p, struct sleeve_heartbeat *h, st
 	p->largest_sent = 0;
 	*h = (struct sleeve_heartbeat){
 		.flags = answer ? HEARTBEAT_ANSWER : 0,
-		.proof = p->theirs.proof,
 		.token = p->token,
 		.echo = p->heard_token,
 		.held_ms = held > UINT16_MAX ? UINT16_MAX : (uint16_t)held,

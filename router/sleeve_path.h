@@ -112,6 +112,7 @@ bool path_accepts(struct sleeve_path *p, struct netaddr from, uint64_t counter,
 		  const struct sleeve_heartbeat *heartbeat);
 /* A datagram of 'size' bytes was accepted. */
 void path_on_heard(struct sleeve_path *p, size_t size, struct mono now);
+/* Of a datagram that path_accepts believed. */
 void path_on_heartbeat(struct sleeve_path *p, const struct sleeve_heartbeat *h, struct mono now);
 void path_on_probe_ack(struct sleeve_path *p, const struct sleeve_probe_ack *a, struct mono now);
 /* Frames were sent or came in: heartbeats go fast. */
@@ -128,7 +129,8 @@ static inline void path_on_sent(struct sleeve_path *p, uint32_t size)
 /* Lets time pass: timeouts.  Then pull. */
 void path_tick(struct sleeve_path *p, struct mono now);
 
-/* What is to be sent now: a HEARTBEAT, or a PROBE whose datagram must have '*size' bytes. */
+/* What is to be sent now: a HEARTBEAT (its proof is to be filled in, with its counter), or a PROBE
+ * whose datagram must have '*size' bytes. */
 bool path_pull(struct sleeve_path *p, struct mono now, struct sleeve_record *record,
 	       uint32_t *size);
 struct mono path_deadline(const struct sleeve_path *p, struct mono now);

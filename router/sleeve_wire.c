@@ -1,5 +1,7 @@
 #include "sleeve_wire.h"
 
+#include <weave/hash.h>
+
 #include <weave/must.h>
 
 #include "frame.h"
@@ -94,10 +96,15 @@ const char *sleeve_record_read(struct sleeve_record *record, struct reader *r)
 const char *sleeve_records_check(struct reader r)
 {
 	struct sleeve_record record;
+	size_t count = 0;
 
-	do
+	do {
 		sleeve_record_read(&record, &r);
-	while (reader_left(&r));
+		/* Its proof vouches for the whole datagram. */
+		if (!r.bad && record.type == SLEEVE_HEARTBEAT && (count || reader_left(&r)))
+			reader_fail(&r, "heartbeat.alone");
+		count++;
+	} while (reader_left(&r));
 	return r.bad;
 }
 
@@ -197,4 +204,20 @@ void sleeve_setup_write(const struct sleeve_setup *s, struct writer *w)
 	write_u16(w, s->port);
 	write_u32(w, s->index);
 	write_u64(w, s->proof);
+}
+
+uint64_t heartbeat_proof(const struct sleeve_setup *receiver, uint64_t counter,
+			 const struct sleeve_heartbeat *h)
+{
+	struct hash_key key = { receiver->proof, receiver->index };
+	uint8_t form[24];
+	struct writer w = writer_over(form, sizeof form);
+
+	write_u64(&w, counter);
+	write_u8(&w, h->flags);
+	write_u32(&w, h->token);
+	write_u32(&w, h->echo);
+	write_u16(&w, h->held_ms);
+	write_u16(&w, h->largest);
+	return hash64(&key, form, writer_size(&w));
 }

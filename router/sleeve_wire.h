@@ -67,7 +67,7 @@ enum { HEARTBEAT_ANSWER = 1 }; /* flags: answer at once */
 
 struct sleeve_heartbeat {
 	uint8_t flags;
-	uint64_t proof;	  /* what the receiver told us over the control connection */
+	uint64_t proof;	  /* heartbeat_proof: keyed by what the receiver told us */
 	uint32_t token;	  /* counts our heartbeats, from 1 */
 	uint32_t echo;	  /* newest token heard from the receiver, 0 none */
 	uint16_t held_ms; /* between hearing that token and this echo */
@@ -132,10 +132,17 @@ struct sleeve_setup {
 	uint8_t overlays; /* OVERLAY_* that the sender can do */
 	uint16_t port;	  /* UDP */
 	uint32_t index;	  /* to be put in datagrams to the sender */
-	uint64_t proof;	  /* to be put in heartbeats to the sender */
+	uint64_t proof;	  /* key of the proofs in heartbeats to the sender */
 };
 
 const char *sleeve_setup_read(struct sleeve_setup *s, struct bytes message);
 void sleeve_setup_write(const struct sleeve_setup *s, struct writer *w);
+
+/* The proof that a heartbeat with this counter comes from whom 'receiver' sent its set-up: a keyed
+ * hash over all of it, so that neither a guessed nor a changed nor a replayed one moves the path's
+ * address or its replay window.  Whoever can read the control connection can make it: in clear
+ * nothing keeps out those who sit on the path. */
+uint64_t heartbeat_proof(const struct sleeve_setup *receiver, uint64_t counter,
+			 const struct sleeve_heartbeat *h);
 
 #endif

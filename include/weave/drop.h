@@ -23,7 +23,6 @@
 	X(BAD_SOURCE, "bad_source", "datagram from an address that has not proved itself")         \
 	X(BAD_DATAGRAM, "bad_datagram", "datagram does not parse")                                 \
 	X(REPLAY, "replay", "datagram seen before or too old")                                     \
-	X(TOO_BIG, "too_big", "does not fit the path; sender was told by ICMP")                    \
 	X(NO_DATA_PATH, "no_data_path", "data path to the next hop is not up")                     \
 	X(REASSEMBLY, "reassembly", "a fragment was lost or came too late")                        \
 	X(OUTBOX_FULL, "outbox_full", "more output at once than buffers hold")                     \
