@@ -200,6 +200,7 @@ static void five_moves_freeze_it(void **state)
 
 	(void)state;
 	view_claim(&v, 1, mac_of(7), 1, 1);
+	endpoints_now(v.endpoints, at(ms));
 	for (unsigned i = 0; i < 5; i++, ms += 1000) {
 		endpoints_now(v.endpoints, at(ms += 1000));
 		if (i & 1)
@@ -224,12 +225,14 @@ static void slow_moves_do_not_freeze(void **state)
 
 	(void)state;
 	view_claim(&v, 1, mac_of(7), 1, 1);
+	endpoints_now(v.endpoints, at(ms));
 	for (unsigned i = 0; i < 20; i++) {
 		endpoints_now(v.endpoints, at(ms += 46000));
 		if (i & 1)
 			view_claim(&v, 1, mac_of(7), i + 2, i + 2);
 		else
 			assert_int_equal(learn(&v, 7), ENDPOINT_SOURCE_OK);
+		endpoints_now(v.endpoints, at(ms));
 	}
 	view_free(&v);
 }
