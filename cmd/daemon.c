@@ -359,6 +359,8 @@ bool daemon_start(struct daemon *d, const struct weaver_options *options, struct
 	if (!take_identity(d, why))
 		return false;
 	underlay = underlay_mtu(d);
+	if (run_dir_keep_bridge(d->run_dir, options->bridge, why))
+		return false;
 	if (!open_bridge(d, underlay, why))
 		return false;
 	configure_engine(d, underlay);

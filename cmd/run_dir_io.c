@@ -12,6 +12,7 @@
 #include <weave/must.h>
 
 #define PATH_MAX_HERE 4096
+#define BRIDGE_FILE "weaver.bridge"
 
 struct run_dir {
 	char path[PATH_MAX_HERE], scratch[PATH_MAX_HERE];
@@ -102,6 +103,34 @@ void run_dir_close(struct run_dir *r)
 	mem_free(r);
 }
 
+int run_dir_keep_bridge(struct run_dir *r, const char *name, struct why *why)
+{
+	const char *path = run_dir_path(r, BRIDGE_FILE);
+	size_t size = strlen(name);
+	int fd, rc = 0;
+
+	errno = 0;
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0 || write(fd, name, size) != (ssize_t)size) {
+		rc = errno ? -errno : -EIO;
+		why_set(why, WHY_INVALID, "cannot write %.100s: %s", path, strerror(-rc));
+	}
+	if (fd >= 0)
+		close(fd);
+	return rc;
+}
+
+bool run_dir_bridge(struct run_dir *r, char *name, size_t size)
+{
+	int fd = open(run_dir_path(r, BRIDGE_FILE), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	ssize_t n = fd < 0 ? 0 : read(fd, name, size - 1);
+
+	if (fd >= 0)
+		close(fd);
+	name[n > 0 ? n : 0] = '\0';
+	return n > 0;
+}
+
 const char *run_dir_path(struct run_dir *r, const char *name)
 {
 	int n = snprintf(r->scratch, sizeof r->scratch, "%s/%s", r->path, name);
@@ -112,7 +141,8 @@ const char *run_dir_path(struct run_dir *r, const char *name)
 
 void run_dir_remove(const char *path)
 {
-	static const char *const names[] = { "weaver.pid", "weaver.log", "weave.sock" };
+	static const char *const names[] = { "weaver.pid", "weaver.log", BRIDGE_FILE, "weave.sock",
+					     "weave.sock.lock" };
 	char file[PATH_MAX_HERE];
 
 	for (size_t i = 0; i < ARRAY_COUNT(names); i++)

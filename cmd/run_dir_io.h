@@ -6,6 +6,9 @@
 #ifndef WEAVE_CMD_RUN_DIR_IO_H
 #define WEAVE_CMD_RUN_DIR_IO_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #include <weave/why.h>
 
 struct run_dir;
@@ -14,6 +17,11 @@ struct run_dir;
 int run_dir_open(const char *path, struct run_dir **out, struct why *why);
 /* Removes the pid file and unlocks. */
 void run_dir_close(struct run_dir *r);
+
+/* The bridge of the router that runs or ran here: the folder lives as long as the kernel's objects
+ * do, so that they can be removed without being told.  'size' counts the NUL. */
+int run_dir_keep_bridge(struct run_dir *r, const char *name, struct why *why);
+bool run_dir_bridge(struct run_dir *r, char *name, size_t size);
 
 /* A path in it, for sockets and the like; borrowed as long as the run folder is open and until the
  * next call. */

@@ -81,9 +81,12 @@ static int reset(const struct weaver_options *o)
 {
 	struct run_dir *lock = NULL;
 	struct net *net = NULL;
+	char bridge[NET_NAME_SIZE];
 	struct why why;
 	int rc = run_dir_open(o->run_dir, &lock, &why);
 
+	if (!rc && !run_dir_bridge(lock, bridge, sizeof bridge))
+		snprintf(bridge, sizeof bridge, "%s", o->bridge);
 	if (!rc) {
 		rc = net_open(&net);
 		if (rc)
@@ -91,7 +94,7 @@ static int reset(const struct weaver_options *o)
 				strerror(-rc));
 	}
 	if (!rc)
-		rc = net_bridge_remove(net, o->bridge, &why);
+		rc = net_bridge_remove(net, bridge, &why);
 	if (!rc)
 		rc = state_remove(o->state_dir, &why);
 	net_close(net);

@@ -118,7 +118,7 @@ def test_status_port_in_use(host):
 
 
 def test_bridge_name_taken_by_something_else(host):
-    host.run("ip link add weave type dummy")
+    host.run("ip link add weave type veth peer name weavex")
     result = host.try_weave("launch")
     assert result.returncode == 1 and "weave" in result.stderr and "bridge" in result.stderr
     assert host.processes() == []
