@@ -71,7 +71,7 @@ void kind_read_text(struct reader *r, char *text, size_t max, const char *what)
 		reader_fail(r, what);
 	if (r->bad)
 		size = 0;
-	if (size)
+	if (p && size)
 		memcpy(text, p, size);
 	text[size] = '\0';
 }
@@ -94,7 +94,9 @@ struct ip_addr kind_read_ip(struct reader *r, const char *what)
 		reader_fail(r, what);
 	if (ip.family && !r->bad)
 		read_copy(r, ip.b, ip_bits(ip) / 8, what);
-	return r->bad ? (struct ip_addr){ 0 } : ip;
+	if (r->bad)
+		ip.family = 0;
+	return ip;
 }
 
 void kind_write_ip(struct writer *w, struct ip_addr ip)

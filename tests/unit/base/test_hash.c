@@ -10,8 +10,8 @@ static const uint8_t *input(void)
 {
 	static uint8_t bytes[64];
 
-	for (uint8_t i = 0; i < sizeof bytes; i++)
-		bytes[i] = i;
+	for (size_t i = 0; i < sizeof bytes; i++)
+		bytes[i] = (uint8_t)i;
 	return bytes;
 }
 

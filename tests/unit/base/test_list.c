@@ -7,16 +7,18 @@ struct thing {
 	struct list link;
 };
 
-static void expect(const struct list *head, const int *numbers, size_t count)
+/* 'numbers' ends with 0. */
+static void expect(const struct list *head, const int *numbers)
 {
-	size_t i = 0;
+	const struct list *before = head;
 
-	for (struct list *l = head->next; l != head; l = l->next, i++) {
-		assert_true(i < count);
-		assert_int_equal(list_entry(l, struct thing, link)->number, numbers[i]);
-		assert_ptr_equal(l->next->prev, l);
+	for (struct list *l = head->next; l != head; l = l->next) {
+		assert_int_equal(list_entry(l, struct thing, link)->number, *numbers++);
+		assert_ptr_equal(l->prev, before);
+		before = l;
 	}
-	assert_int_equal(i, count);
+	assert_ptr_equal(head->prev, before);
+	assert_int_equal(*numbers, 0);
 }
 
 static void keeps_order_through_appends_and_removals(void **state)
@@ -27,17 +29,17 @@ static void keeps_order_through_appends_and_removals(void **state)
 	(void)state;
 	list_init(&head);
 	assert_true(list_empty(&head));
-	expect(&head, NULL, 0);
+	expect(&head, (const int[]){ 0 });
 	list_append(&head, &a.link);
 	list_append(&head, &b.link);
 	list_append(&head, &c.link);
-	expect(&head, (const int[]){ 1, 2, 3 }, 3);
+	expect(&head, (const int[]){ 1, 2, 3, 0 });
 	list_remove(&b.link);
 	assert_true(list_empty(&b.link));
 	list_remove(&b.link); /* unlinked already: nothing happens */
-	expect(&head, (const int[]){ 1, 3 }, 2);
+	expect(&head, (const int[]){ 1, 3, 0 });
 	list_append(&head, &b.link);
-	expect(&head, (const int[]){ 1, 3, 2 }, 3);
+	expect(&head, (const int[]){ 1, 3, 2, 0 });
 	list_remove(&a.link);
 	list_remove(&b.link);
 	list_remove(&c.link);

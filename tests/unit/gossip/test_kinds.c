@@ -208,6 +208,15 @@ static void f4_the_furthest_gone_wins_everywhere(void **state)
 	store_free(y);
 }
 
+/* One code point of three bytes. */
+static bool code_ok(unsigned code)
+{
+	const uint8_t text[] = { (uint8_t)(0xe0 | code >> 12), (uint8_t)(0x80 | (code >> 6 & 0x3f)),
+				 (uint8_t)(0x80 | (code & 0x3f)) };
+
+	return peer_text_ok(bytes_of(text, sizeof text));
+}
+
 static void texts_cannot_harm_a_terminal(void **state)
 {
 	static const char *const good[] = { "",	   "host-1", "a b~",
@@ -226,13 +235,10 @@ static void texts_cannot_harm_a_terminal(void **state)
 		"\xed\xa0\x80",
 		"\xf4\x90\x80\x80",
 		"\xf8\x88\x80\x80\x80",
-		"\xe2\x80\xae",
-		"\xe2\x80\xa8",
-		"\xe2\x81\xa6",
-		"\xe2\x80\x8b",
-		"\xef\xbb\xbf",
-		"\xef\xbf\xbe",
 	};
+	/* Direction, line separators, zero width, no character: they forge what people read. */
+	static const unsigned bad_codes[] = { 0x200b, 0x200e, 0x2028, 0x2029, 0x202a, 0x202e,
+					      0x2060, 0x2066, 0x2069, 0xfeff, 0xfffe };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_COUNT(good); i++)
@@ -240,6 +246,10 @@ static void texts_cannot_harm_a_terminal(void **state)
 	for (size_t i = 0; i < ARRAY_COUNT(bad); i++)
 		if (peer_text_ok(bytes_of(bad[i], strlen(bad[i]))))
 			fail_msg("bad text %zu is let through", i);
+	for (size_t i = 0; i < ARRAY_COUNT(bad_codes); i++)
+		if (code_ok(bad_codes[i]))
+			fail_msg("U+%04x is let through", bad_codes[i]);
+	assert_true(code_ok(0x2013) && code_ok(0x20ac) && code_ok(0xfffd));
 	assert_false(peer_text_ok(bytes_of("a\0b", 3)));
 }
 
