@@ -94,7 +94,7 @@ static void records_survive_the_wire(void **state)
 				r = random_record(&rng, writer_left(&w));
 				write_record(&r, &w);
 			}
-			if (rng_below(&rng, 2)) {
+			if (writer_left(&w) >= SLEEVE_PROBE_HEADER_SIZE && rng_below(&rng, 2)) {
 				r = (struct sleeve_record){ .type = SLEEVE_PROBE };
 				write_record(&r, &w);
 			}
