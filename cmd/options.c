@@ -1,5 +1,6 @@
 #include "options.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include <weave/alloc.h>
@@ -16,6 +17,7 @@ struct parser {
 	struct weaver_options *o;
 	struct why *why;
 	const char *option; /* as in the message: "--port" or "WEAVE_PORT" */
+	char dashed[40];    /* holds the former */
 	uint64_t seen;	    /* one bit per option that the arguments gave */
 };
 
@@ -450,7 +452,6 @@ static bool apply_option(struct parser *p, const char *const *args, int count, i
 	const char *arg = args[*index], *name = arg + (arg[1] == '-' ? 2 : 1), *value;
 	size_t size = strcspn(name, "=");
 	const struct option *option = find_option(name, size);
-	char shown[40] = "--";
 
 	if (strcmp(arg, "-h") == 0)
 		return set_help(p, "");
@@ -458,17 +459,16 @@ static bool apply_option(struct parser *p, const char *const *args, int count, i
 		why_set(p->why, WHY_INVALID, "unknown option %.60s", arg);
 		return false;
 	}
-	MUST(strlen(option->name) < sizeof shown - 2);
-	strcpy(shown + 2, option->name);
-	p->option = shown;
+	snprintf(p->dashed, sizeof p->dashed, "--%s", option->name);
+	p->option = p->dashed;
 	value = name[size] == '=' ? name + size + 1 : NULL;
 	if (option->argument == TAKES_NONE && value) {
-		why_set(p->why, WHY_INVALID, "%s takes no value", shown);
+		why_set(p->why, WHY_INVALID, "%s takes no value", p->option);
 		return false;
 	}
 	if (option->argument == TAKES_TEXT && !value) {
 		if (*index + 1 >= count) {
-			why_set(p->why, WHY_INVALID, "%s needs a value", shown);
+			why_set(p->why, WHY_INVALID, "%s needs a value", p->option);
 			return false;
 		}
 		value = args[++*index];

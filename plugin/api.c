@@ -54,14 +54,11 @@ static void answer_why(struct exchange *x, const struct why *why)
 /* Takes 'value'.  Weave Net indents by four. */
 static void answer_json(struct exchange *x, unsigned status, json_t *value)
 {
-	char *dump = json_dumps(value, JSON_INDENT(4) | JSON_REAL_PRECISION(6));
-
-	MUST(dump);
 	x->response->status = status;
 	x->response->content_type = type_json;
-	text_add_string(&x->response->body, dump);
+	/* What does not fit is noticed at the end of api_handle. */
+	status_json_write(value, JSON_INDENT(4) | JSON_REAL_PRECISION(6), &x->response->body);
 	text_add_string(&x->response->body, "\n");
-	free(dump);
 	json_decref(value);
 }
 

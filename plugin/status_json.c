@@ -381,3 +381,16 @@ json_t *status_json_attachment(const struct api_attachment *a)
 	put(o, "Addresses", list);
 	return o;
 }
+
+static int write_part(const char *part, size_t size, void *ctx)
+{
+	struct text *out = ctx;
+
+	text_add_bytes(out, part, size);
+	return out->full ? -1 : 0;
+}
+
+bool status_json_write(const json_t *value, size_t flags, struct text *out)
+{
+	return json_dump_callback(value, write_part, out, flags) == 0;
+}

@@ -31,6 +31,9 @@ struct json_t *status_json_connections(const struct status *s);
 struct json_t *status_json_peers(const struct status *s);
 struct json_t *status_json_attachment(const struct api_attachment *a);
 
+/* Appends 'value' as JSON text; 'flags' are jansson's.  False when it does not fit. */
+bool status_json_write(const struct json_t *value, size_t flags, struct text *out);
+
 /* Appends 'raw' (NULL counts as empty) without anything that a terminal might obey; returns the
  * number of characters, which is not that of bytes. */
 size_t status_clean(struct text *out, const char *raw);

@@ -9,6 +9,8 @@
 #include <weave/alloc.h>
 #include <weave/must.h>
 
+#include "status_render.h"
+
 #define ARGUMENTS_MAX 8
 
 /* X(name, fewest arguments, most arguments) */
@@ -640,13 +642,15 @@ static json_t *index_of(struct machine *m, const struct expr *e, json_t *v, json
 
 static json_t *as_json_text(struct machine *m, const struct expr *e, const json_t *v)
 {
-	char *dump = json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY);
-	size_t size = dump ? strlen(dump) : 0;
-	json_t *text = dump && size <= TEMPLATE_OUTPUT_MAX ? json_string(dump) : NULL;
+	struct text dump = { .limit = TEMPLATE_OUTPUT_MAX };
+	json_t *text = NULL;
 
-	/* Work that grows with the report counts as such, and json of json doubles its escapes. */
-	m->steps += (uint32_t)(size / 64);
-	free(dump);
+	/* json of json doubles its escapes, hence the limit. */
+	if (status_json_write(v, JSON_COMPACT | JSON_ENCODE_ANY, &dump))
+		text = json_stringn(text_string(&dump), dump.size);
+	/* Work that grows with the report counts as such. */
+	m->steps += (uint32_t)(dump.size / 64);
+	text_fini(&dump);
 	return text ? text : fail_plain(m, e->at, "the JSON text is too long");
 }
 
