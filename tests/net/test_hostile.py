@@ -132,9 +132,10 @@ def test_garbage_instead_of_a_preamble(checked, kind):
 
 def test_only_old_protocol_versions(checked):
     a, _, evil = checked
+    # A peer of those versions could not read our CLOSE: it gets our preamble, and the end.
     reason = FakePeer(evil, a.ip).send(b"weave\1\2").expect_close()
-    assert "version" in reason
-    wait_until(2, lambda: "version" in a.log(), "the log says it too")
+    assert reason == "" or "version" in reason
+    wait_until(2, lambda: "version" in a.weave("status", "connections"), "status says why")
 
 
 HALF = {
@@ -205,7 +206,8 @@ def test_wrong_frame_after_the_handshake(checked, kind):
             if number == CLOSE:
                 assert len(body) > 4
                 break
-    wait_until(5, lambda: "fake" not in a.established(), "the connection is gone")
+    wait_until(5, lambda: not [c for c in a.connections() if c["NickName"] == "fake"
+                               and c["State"] in ("established", "pending")], "the connection is gone")
 
 
 def test_names_itself_like_the_router(checked):
@@ -245,7 +247,8 @@ def test_peer_that_never_reads(checked):
         b.weave("detach", box.name)
         box.delete()
     assert a.memory_kb() < before + 4000
-    wait_until(30, lambda: "fake" not in a.weave("status", "connections"), "it was given up")
+    wait_until(30, lambda: not [c for c in a.connections() if c["NickName"] == "fake"
+                                and c["State"] in ("established", "pending")], "it was given up")
     peer.close()
 
 

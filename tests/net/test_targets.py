@@ -75,6 +75,15 @@ def test_peer_that_is_not_there_yet(lab):
     mesh([a, b], 30)
 
 
+def test_name_that_does_not_resolve(three):
+    """It may do so later, so it is a target like any other, and status says what is wrong."""
+    a, b, _ = three
+    a.weave("connect", "no-such-host.invalid", b.ip)
+    mesh([a, b])
+    wait_until(20, lambda: any(c["Address"].startswith("no-such-host.invalid") and c["Error"]
+                               for c in a.connections()), "the reason is shown")
+
+
 def test_two_routers_with_the_same_name(lab):
     """Both say so, nothing crashes, and the third peer stays fine."""
     name = "7a:00:00:00:00:07"
