@@ -74,7 +74,8 @@ static void add_connections(struct engine *e, struct status *s)
 		struct status_connection *c = status_add_connection(s);
 
 		c->outbound = info.outbound;
-		c->address = address_text(s, info.address);
+		c->address = info.target ? status_text(s, "%s", info.target)
+					 : address_text(s, info.address);
 		c->state = state_of(info.state);
 		c->peer = info.peer;
 		if (info.nickname[0])

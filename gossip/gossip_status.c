@@ -110,6 +110,8 @@ static void describe_target(const struct gossip *g, const struct dial_target *t,
 	else if (t->host.literal)
 		info->address = (struct netaddr){ t->host.ip,
 						  t->host.port ? t->host.port : g->config.port };
+	else
+		info->target = t->text;
 }
 
 /* A target that has something to say of its own: no connection speaks for it, and it is the

@@ -146,7 +146,8 @@ struct gossip_conn_info {
 	enum gossip_conn_state state;
 	bool outbound;
 	bool structural;
-	struct netaddr address; /* of the other end */
+	struct netaddr address; /* of the other end; family 0: a name that did not resolve yet */
+	const char *target;	/* then this is the name, borrowed until the next gossip call */
 	peer_name peer;		/* NONE before the handshake */
 	char nickname[NICKNAME_MAX + 1];
 	uint8_t overlay;
