@@ -19,7 +19,7 @@ static const char usage[] =
 	"                      [--status-addr <ip:port>] [--socket-group <group>]\n"
 	"                      [--log-level <level>] [--resume] <peer> ...\n"
 	"      stop\n"
-	"      reset         [--force]\n"
+	"      reset         [--force] [--weave-bridge <name>]\n"
 	"\n"
 	"weave connect       [--replace] [<peer> ...]\n"
 	"      forget        <peer> ...\n"
@@ -162,11 +162,19 @@ static enum cli_verdict parse_nothing(struct parser *p)
 
 static enum cli_verdict parse_reset(struct parser *p)
 {
-	if (p->next < p->count && strcmp(p->args[p->next], "--force") == 0) {
-		p->a->force = true;
-		p->next++;
+	const char *arg;
+
+	while ((arg = take(p))) {
+		if (strcmp(arg, "--force") == 0) {
+			p->a->force = true;
+		} else if (!is_option(p, arg, "--weave-bridge", &p->a->bridge)) {
+			text_add(p->message, "unexpected argument '%.100s'", arg);
+			return CLI_USAGE;
+		} else if (!p->a->bridge) {
+			return misused(p, "--weave-bridge needs a name");
+		}
 	}
-	return parse_nothing(p);
+	return CLI_RUN;
 }
 
 /* The rest of the line as it is. */

@@ -90,6 +90,9 @@ static bool set_name(struct parser *p, const char *value)
 {
 	if (!peer_name_parse(value, &p->o->name))
 		return refuse(p, value, "a peer name (six hex bytes like 7a:00:11:22:33:44)");
+	/* The bridge gets it as its MAC address. */
+	if (mac_is_group(mac_from_u64(p->o->name)))
+		return refuse(p, value, "a unicast MAC address (its first byte is odd)");
 	return true;
 }
 

@@ -99,6 +99,8 @@ static int command(struct bench *b, const char *verb, const char *first, const c
 		if (strcmp(verb, "launch") == 0)
 			status = cli_launch(b->run_dir, b->directory, args,
 					    (size_t)(first != NULL) + (second != NULL));
+		else if (strcmp(verb, "reset") == 0)
+			status = cli_reset(b->run_dir, b->directory, first);
 		else
 			status = cli_stop(b->run_dir);
 		fflush(NULL);
@@ -271,6 +273,13 @@ static void end_loop(void *ctx)
 	ev_break(ctx, EVBREAK_ALL);
 }
 
+static void router_status(void *ctx, struct status *s)
+{
+	(void)ctx;
+	sample_status(s);
+	s->bridge = "br-fake";
+}
+
 /* A process that serves the API until it is asked to stop. */
 static void start_router(struct bench *b)
 {
@@ -294,6 +303,7 @@ static void start_router(struct bench *b)
 		snprintf(path, sizeof path, "%s/weave.sock", b->run_dir);
 		ops.ctx = loop;
 		ops.stop = end_loop;
+		ops.status = router_status;
 		MUST(server_new(&server, &config, &ops, loop, NULL, &why) == 0);
 		MUST(write(ready[1], "r", 1) == 1);
 		ev_run(loop, 0);
@@ -351,6 +361,29 @@ static void nothing_to_stop_is_no_error(void **state)
 	assert_string_equal(b->err, "weave is not running.\n");
 }
 
+static void reset_stops_and_names_the_bridge(void **state)
+{
+	struct bench *b = *state;
+	char said[512];
+
+	if (not_root())
+		skip();
+	write_weaver(b, "#!/bin/sh\necho \"$@\" >\"$(dirname \"$0\")/said\"\nexit 7\n");
+	start_router(b);
+	assert_int_equal(command(b, "reset", NULL, NULL), 7);
+	assert_int_equal(waitpid(b->router, NULL, 0), b->router);
+	b->router = 0;
+	read_file(b, "said", said, sizeof said);
+	assert_non_null(strstr(said, "--reset --weave-bridge br-fake\n"));
+	assert_non_null(strstr(said, b->run_dir));
+	assert_int_equal(command(b, "reset", "br1", NULL), 7);
+	read_file(b, "said", said, sizeof said);
+	assert_non_null(strstr(said, "--reset --weave-bridge br1\n"));
+	assert_int_equal(command(b, "reset", NULL, NULL), 7);
+	read_file(b, "said", said, sizeof said);
+	assert_non_null(strstr(said, "--reset\n"));
+}
+
 int main(void)
 {
 #define PROCESS_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -363,6 +396,7 @@ int main(void)
 		PROCESS_TEST(a_running_router_is_not_launched_again),
 		PROCESS_TEST(stop_waits_until_the_router_is_gone),
 		PROCESS_TEST(nothing_to_stop_is_no_error),
+		PROCESS_TEST(reset_stops_and_names_the_bridge),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -118,6 +118,7 @@ static const char *const wrong[][2] = {
 	{ "--port=", "--port" },
 	{ "--name=nobody", "--name: 'nobody'" },
 	{ "--name=00:00:00:00:00:00", "--name" },
+	{ "--name=01:00:00:00:00:05", "first byte is odd" },
 	{ "--nickname=", "--nickname" },
 	{ "--nickname=a\nb", "--nickname" },
 	{ "--host=localhost", "--host: 'localhost'" },
