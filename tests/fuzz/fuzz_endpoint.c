@@ -70,10 +70,10 @@ static void operate(struct world *w, uint8_t operation, uint8_t writer, struct b
 		endpoints_detach(w->endpoints, 0, mac);
 		break;
 	case 4:
-		endpoints_learn_seen(w->endpoints, 0, mac, writer % 4 + 1);
+		endpoints_learn_seen(w->endpoints, 0, mac, writer % 4 + 3);
 		break;
 	case 5:
-		topology_direct(w->topology, writer % 4 + 1, operation & 8);
+		topology_direct(w->topology, writer % 4 + 3, operation & 8);
 		topology_update(w->topology);
 		break;
 	case 6:
