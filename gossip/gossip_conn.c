@@ -72,11 +72,15 @@ void conn_enter(struct conn *c, enum conn_state state)
 	c->state = state;
 	c->since = c->owner->now;
 	count(c, 1);
+	if (state != CONN_UP)
+		list_remove(&c->flowing);
 	if (state != CONN_HANDSHAKE) {
 		mem_free(c->handshake);
 		c->handshake = NULL;
 	}
-	due_by(c->owner, conn_deadline(c));
+	c->due = MONO_NEVER;
+	if (state != CONN_UP) /* its neighbour is yet to be made */
+		conn_touch(c);
 }
 
 static struct conn *conn_new(struct gossip *g, bool outbound, enum conn_state state)
@@ -92,7 +96,9 @@ static struct conn *conn_new(struct gossip *g, bool outbound, enum conn_state st
 	table_insert(&g->conns, &c->by_id, c->id);
 	list_append(&g->conns_in_order, &c->in_order);
 	count(c, 1);
-	due_by(g, conn_deadline(c));
+	c->due = MONO_NEVER;
+	list_init(&c->flowing);
+	conn_touch(c);
 	return c;
 }
 
@@ -103,6 +109,7 @@ static void conn_free(struct conn *c)
 		neighbour_fini(&c->neighbour);
 	table_remove(&c->owner->conns, &c->by_id);
 	list_remove(&c->in_order);
+	list_remove(&c->flowing);
 	session_in_fini(&c->in);
 	mem_free(c->handshake);
 	mem_free(c->out);
@@ -185,7 +192,7 @@ void conn_lost(struct conn *c, const struct why *why)
 	conn_free(c);
 }
 
-struct mono conn_deadline(const struct conn *c)
+static struct mono conn_deadline(const struct conn *c)
 {
 	struct mono due;
 
@@ -210,6 +217,19 @@ struct mono conn_deadline(const struct conn *c)
 	NOT_REACHED("connection state");
 }
 
+void conn_touch(struct conn *c)
+{
+	c->due = mono_min(c->due, conn_deadline(c));
+	due_by(c->owner, c->due);
+}
+
+/* The same, exactly: it may lie later than before. */
+static void set_due(struct conn *c)
+{
+	c->due = conn_deadline(c);
+	due_by(c->owner, c->due);
+}
+
 static void close_for(struct conn *c, enum why_reason reason, const char *text)
 {
 	struct why why;
@@ -228,6 +248,9 @@ void conn_tick(struct conn *c)
 {
 	struct mono now = c->owner->now;
 
+	c->due = conn_deadline(c);
+	if (!mono_reached(now, c->due))
+		return;
 	switch (c->state) {
 	case CONN_DIALLING:
 		close_for(c, WHY_TRANSPORT, "no answer to the dial");
@@ -250,6 +273,7 @@ void conn_tick(struct conn *c)
 			if (mono_reached(now, c->link_due))
 				link_update(c);
 			conn_poke(c);
+			set_due(c);
 		}
 		break;
 	}
@@ -281,16 +305,28 @@ static bool wants_write(const struct conn *c, struct mono now)
 	       (c->state == CONN_UP && neighbour_wants_write(&c->neighbour, now));
 }
 
+/* Keeps the list of those that changes must be told to. */
+static void follow_flow(struct conn *c)
+{
+	bool flows = c->state == CONN_UP && c->neighbour.flow;
+
+	if (flows && list_empty(&c->flowing))
+		list_append(&c->owner->conns_flowing, &c->flowing);
+	else if (!flows)
+		list_remove(&c->flowing);
+}
+
 void conn_poke(struct conn *c)
 {
 	struct gossip *g = c->owner;
 
+	follow_flow(c);
 	if (!c->told && wants_write(c, g->now)) {
 		c->told = true;
 		c->told_at = g->now;
 		push_action(g, GOSSIP_WRITE)->conn = c->id;
 	}
-	due_by(g, conn_deadline(c));
+	conn_touch(c);
 }
 
 static size_t pull_out(struct conn *c, uint8_t *buffer, size_t size)
@@ -353,7 +389,7 @@ size_t gossip_pull(struct gossip *g, conn_id conn, void *buffer, size_t size, st
 	if (c->state == CONN_CLOSING)
 		conn_free(c);
 	else
-		due_by(g, conn_deadline(c));
+		set_due(c);
 	return total;
 }
 

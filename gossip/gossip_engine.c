@@ -102,6 +102,7 @@ struct gossip *gossip_new(const struct gossip_config *config, struct mono now, s
 	identity_init(&g->identity, config->name, config->instance, config->generation);
 	g->neighbours = (struct neighbours){ .store = g->store, .changed = now, .mark_at = now };
 	list_init(&g->conns_in_order);
+	list_init(&g->conns_flowing);
 	g->targets_due = MONO_NEVER;
 	g->mesh_due = now;
 	g->topology_due = MONO_NEVER;
@@ -220,11 +221,8 @@ static void start_repair(struct gossip *g)
 	all->wanting = wanting;
 	/* Those that wait for their back-off were not counted while the place was taken. */
 	for (struct list *l = g->conns_in_order.next; !all->syncing && l != &g->conns_in_order;
-	     l = l->next) {
-		struct conn *c = list_entry(l, struct conn, in_order);
-
-		due_by(g, conn_deadline(c));
-	}
+	     l = l->next)
+		conn_touch(list_entry(l, struct conn, in_order));
 }
 
 static void end_repair(struct gossip *g)
@@ -252,13 +250,12 @@ void gossip_settle(struct gossip *g)
 		return;
 	g->seen_sequence = store_sequence(g->store);
 	neighbours_note_change(&g->neighbours, g->now);
-	for (struct list *l = g->conns_in_order.next; l != &g->conns_in_order; l = l->next) {
-		struct conn *c = list_entry(l, struct conn, in_order);
+	for (struct list *l = g->conns_flowing.next, *next; l != &g->conns_flowing; l = next) {
+		struct conn *c = list_entry(l, struct conn, flowing);
 
-		if (c->state == CONN_UP && c->neighbour.flow) {
-			neighbour_skip_own(&c->neighbour);
-			conn_poke(c);
-		}
+		next = l->next;
+		neighbour_skip_own(&c->neighbour);
+		conn_poke(c);
 	}
 }
 
@@ -269,7 +266,7 @@ static struct mono find_due(const struct gossip *g)
 	struct mono due = mono_min(g->targets_due, g->topology_due);
 
 	for (struct list *l = g->conns_in_order.next; l != &g->conns_in_order; l = l->next)
-		due = mono_min(due, conn_deadline(list_entry(l, struct conn, in_order)));
+		due = mono_min(due, list_entry(l, struct conn, in_order)->due);
 	due = mono_min(due, entries_deadline(g));
 	return mono_min(due, mesh_deadline(g));
 }
@@ -283,7 +280,7 @@ void gossip_tick(struct gossip *g, struct mono now)
 		struct conn *c = list_entry(l, struct conn, in_order);
 
 		next = l->next;
-		if (mono_reached(now, conn_deadline(c)))
+		if (mono_reached(now, c->due))
 			conn_tick(c);
 	}
 	entries_tick(g);
@@ -322,6 +319,7 @@ static void check_conn(const struct gossip *g, const struct conn *c)
 
 	MUST(conn_find(g, c->id) == c);
 	MUST(c->out_at <= c->out_size);
+	MUST(list_empty(&c->flowing) == !(c->state == CONN_UP && n->flow));
 	if (c->state == CONN_UP) {
 		MUST(conn_of_peer(g, c->hello.name) == c);
 		MUST(n->id == c->id && n->peer == c->hello.name);

@@ -58,12 +58,14 @@ enum conn_state {
 };
 
 struct conn {
-	struct gossip *owner;
-	conn_id id;
+	struct list in_order; /* what every tick looks at comes first */
+	struct mono due;      /* never later than conn_deadline */
 	enum conn_state state;
 	bool outbound;
 	bool confirmed; /* UP, and the other end has shown that it accepted us */
-	struct list in_order;
+	struct gossip *owner;
+	conn_id id;
+	struct list flowing;		  /* linked while entries flow on it */
 	struct table_link by_id, by_peer; /* by_peer: UP only */
 	uint32_t target;		  /* that dialled it; 0 none */
 	struct netaddr local, remote;
@@ -146,6 +148,7 @@ struct gossip {
 
 	struct table conns, peers; /* by id; by peer name: the one connection that counts */
 	struct list conns_in_order;
+	struct list conns_flowing;
 	conn_id last_conn;
 	uint32_t handshakes_count, inbound_count, outbound_count; /* inbound: SPARE and UP */
 	struct netaddr own_addresses[2 * ADDRESSES_PER_PEER_MAX];
@@ -194,7 +197,8 @@ struct conn *conn_of_peer(const struct gossip *g, peer_name peer);
 struct conn *conn_dial(struct gossip *g, struct netaddr to, uint32_t target);
 void conn_out(struct conn *c, struct bytes bytes);
 void conn_poke(struct conn *c); /* asks the world to pull if there is something to pull */
-struct mono conn_deadline(const struct conn *c);
+/* Whatever may bring its deadline forward ends in this. */
+void conn_touch(struct conn *c);
 void conn_tick(struct conn *c);
 /* Ends it: says CLOSE if it can, tells everybody here why. */
 void conn_close(struct conn *c, const struct why *why);
