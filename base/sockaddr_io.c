@@ -65,7 +65,7 @@ bool sockaddr_to(const struct sockaddr *s, struct netaddr *out)
 
 void sockaddr_local(int fd, struct netaddr *out)
 {
-	struct sockaddr_storage s;
+	struct sockaddr_storage s = { 0 };
 	socklen_t size = sizeof s;
 
 	*out = (struct netaddr){ 0 };

@@ -152,7 +152,8 @@ static int set_aside(const char *folder, const char *path, const char *wrong, st
 			strerror(-rc));
 		return rc;
 	}
-	why_set(why, WHY_INVALID, "state file was damaged: %s; it is now %.60s", wrong, aside);
+	why_set(why, WHY_INVALID, "state file was damaged (%s); it was set aside as %.60s", wrong,
+		aside);
 	return 0;
 }
 
@@ -171,11 +172,11 @@ int state_load(const char *folder, struct router_state *state, enum state_loaded
 	if (rc)
 		return rc;
 	rc = read_file(path, &text, &size);
-	if (rc == -ENOENT) {
+	if (rc == -ENOENT && !text) {
 		*how = STATE_NEW;
 		return 0;
 	}
-	if (rc) {
+	if (rc || !text) {
 		why_set(why, WHY_INVALID, "cannot read %.80s: %s", path, strerror(-rc));
 		return rc;
 	}
