@@ -173,6 +173,9 @@ void join_promote(struct conn *c)
 	struct conn *old = conn_of_peer(c->owner, c->hello.name);
 
 	MUST(c->state == CONN_SPARE);
+	/* There may be several, and only the chosen one may follow the one that leaves. */
+	close_spares(c->owner, c->hello.name, c, WHY_DUPLICATE,
+		     "another connection between the two is in use");
 	if (old)
 		refuse(old, WHY_DUPLICATE, "another connection between the two is in use");
 	else

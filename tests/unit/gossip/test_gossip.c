@@ -1,6 +1,9 @@
 /* Whole gossip engines talking to each other over virtual streams. */
 #include "world.h"
 
+#include "../../../gossip/handshake_wire.h"
+#include "../../../gossip/message_wire.h"
+
 static struct world *pair(void)
 {
 	struct world *w = world_new(2, 7);
@@ -791,6 +794,46 @@ static void strangers_are_refused_by_name_of_the_field(void **state)
 	world_free(w);
 }
 
+/* A router of name 1 that connects again and again. */
+static conn_id greet(struct world *w)
+{
+	const struct hello h = {
+		.name = 1, .nickname = "again", .generation = 1, .instance = 5, .port = WORLD_PORT
+	};
+	uint8_t bytes[PREAMBLE_SIZE + HELLO_WIRE_MAX];
+	struct writer wr = writer_over(bytes, sizeof bytes);
+	conn_id conn = stranger(w);
+	size_t mark;
+
+	preamble_encode(3, 3, &wr);
+	mark = session_begin(&wr, MESSAGE_HELLO);
+	hello_encode(&h, &wr);
+	session_end(&wr, mark);
+	feed(w, conn, bytes, writer_size(&wr));
+	return conn;
+}
+
+/* The router of higher name keeps spares and lets the other one choose. */
+static void any_of_several_spare_connections_may_be_chosen(void **state)
+{
+	static const uint8_t frame[] = { 0, 0, 0, 2, MESSAGE_OVERLAY, 0 };
+	struct world *w = world_new(1, 29);
+	struct gossip_conn_info info;
+	conn_id conns[4];
+
+	(void)state;
+	w->host[1].config.name = 7;
+	world_start_all(w);
+	for (unsigned i = 0; i < 4; i++)
+		conns[i] = greet(w);
+	world_check(w);
+	feed(w, conns[2], frame, sizeof frame);
+	world_check(w);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(gossip_conn_find(w->host[1].g, conns[i], &info), i == 2);
+	world_free(w);
+}
+
 static void strangers_cost_little(void **state)
 {
 	struct world *w = world_new(1, 25);
@@ -892,6 +935,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(unicast_goes_hop_by_hop_and_failure_is_answered),
 		cmocka_unit_test(two_retractions_make_the_others_probe),
 		cmocka_unit_test(strangers_are_refused_by_name_of_the_field),
+		cmocka_unit_test(any_of_several_spare_connections_may_be_chosen),
 		cmocka_unit_test(strangers_cost_little),
 		cmocka_unit_test(a_peer_back_after_a_day_is_seen_again),
 		cmocka_unit_test(fifty_routers),
