@@ -74,7 +74,8 @@ struct api_ops {
 	void (*status)(void *ctx, struct status *s); /* 's' is initialised; fill it */
 
 	/* Peers are "host[:port]" and syntactically right.  With 'replace' these become the only
-	 * targets (perhaps none).  One that cannot be resolved refuses them all. */
+	 * targets (perhaps none).  All or none are taken; a name that does not resolve now is a
+	 * target that is tried again. */
 	bool (*connect)(void *ctx, const char *const *peers, size_t count, bool replace,
 			struct why *why);
 	bool (*forget)(void *ctx, const char *const *peers, size_t count, struct why *why);
