@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -46,6 +47,17 @@ static void report(int fd, const char *format, ...)
 	close(fd);
 }
 
+/* Each connection is a descriptor; the customary 1024 are few for a mesh without a limit. */
+static void raise_descriptors_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
 static int run(const struct weaver_options *o)
 {
 	struct ev_loop *loop = ev_default_loop(EVFLAG_AUTO);
@@ -56,6 +68,7 @@ static int run(const struct weaver_options *o)
 
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
+	raise_descriptors_limit();
 	d->log = (struct log){ .level = o->log_level, .write = write_line };
 	if (daemon_start(d, o, loop, &why)) {
 		peer_name_text(d->state.name, name);

@@ -22,6 +22,9 @@
 #define RESOLVE_POLL_S 0.05
 #define RESOLVE_TIMEOUT_S 10.0
 #define ACCEPTS_PER_TURN 32
+/* Anybody can make us close as many connections as they like: no more than these linger. */
+#define CLOSING_MAX 256u
+#define ACCEPT_PAUSE_S 0.2
 
 enum socket_state { SOCKET_CONNECTING, SOCKET_OPEN, SOCKET_CLOSING };
 
@@ -56,6 +59,7 @@ struct connections {
 	struct log *log;
 	struct gossip *gossip;
 	struct ev_io listener;
+	struct ev_timer listen_again; /* after descriptors ran out */
 	int listen_fd;
 	struct table table;
 	size_t closing;
@@ -296,6 +300,11 @@ static void close_after_drain(struct connections *c, conn_id id)
 		destroy(k);
 		return;
 	}
+	if (c->closing >= CLOSING_MAX) {
+		send_some(k);
+		destroy(k);
+		return;
+	}
 	k->state = SOCKET_CLOSING;
 	c->closing++;
 	ev_timer_set(&k->timer, CLOSE_LINGER_S, 0.);
@@ -421,11 +430,23 @@ static void accept_one(struct connections *c, int fd, struct netaddr remote)
 	opened(add(c, id, fd, SOCKET_OPEN, remote));
 }
 
+static bool is_exhausted(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
+static void on_listen_again(struct ev_loop *loop, struct ev_timer *w, int events)
+{
+	struct connections *c = w->data;
+
+	(void)events;
+	ev_io_start(loop, &c->listener);
+}
+
 static void on_accept(struct ev_loop *loop, struct ev_io *w, int events)
 {
 	struct connections *c = w->data;
 
-	(void)loop;
 	(void)events;
 	for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
 		struct sockaddr_storage address;
@@ -434,8 +455,15 @@ static void on_accept(struct ev_loop *loop, struct ev_io *w, int events)
 		int fd = accept4(c->listen_fd, (struct sockaddr *)&address, &size,
 				 SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-		if (fd < 0)
+		if (fd < 0) {
+			/* The one that cannot be accepted keeps the listener readable. */
+			if (is_exhausted(errno)) {
+				ev_io_stop(loop, &c->listener);
+				ev_timer_set(&c->listen_again, ACCEPT_PAUSE_S, 0.);
+				ev_timer_start(loop, &c->listen_again);
+			}
 			return;
+		}
 		if (sockaddr_to((struct sockaddr *)&address, &remote))
 			accept_one(c, fd, remote);
 		else
@@ -465,7 +493,8 @@ int connections_new(struct ev_loop *loop, const struct connections_config *confi
 	c->log = log;
 	c->listen_fd = fd;
 	ev_io_init(&c->listener, on_accept, fd, EV_READ);
-	c->listener.data = c;
+	ev_timer_init(&c->listen_again, on_listen_again, 0., 0.);
+	c->listener.data = c->listen_again.data = c;
 	*out = c;
 	return 0;
 }
@@ -481,6 +510,7 @@ void connections_free(struct connections *c)
 	if (!c)
 		return;
 	ev_io_stop(c->loop, &c->listener);
+	ev_timer_stop(c->loop, &c->listen_again);
 	TABLE_EACH(&c->table, l)
 		destroy(table_entry(l, struct connection, by_id));
 	table_fini(&c->table);
