@@ -48,6 +48,9 @@ static void on_capture_gone(void *ctx)
 	struct daemon *d = ctx;
 
 	log_warning(&d->log, "capture port %s is gone; repairing", d->bridge.names.capture);
+	/* It is dead whether or not the port is another one by then: repair opens it anew. */
+	capture_free(d->capture);
+	d->capture = NULL;
 	soon(d, &d->repair, REPAIR_DELAY_S);
 }
 
