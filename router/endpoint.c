@@ -8,6 +8,8 @@
 
 #include "endpoint_table.h"
 
+#define DAY_MS (24u * 60u * 60u * 1000u)
+
 /* From inside the store: only notes what changed; endpoints_now does the rest. */
 static void on_change(void *ctx, const struct entry_view *before, const struct entry_view *after)
 {
@@ -55,6 +57,7 @@ struct endpoints *endpoints_new(peer_name self, struct store *store,
 	list_init(&e->pending);
 	list_init(&e->changed);
 	e->publish_tokens = ENDPOINT_PUBLISH_BURST;
+	e->publish_tokens_day = ENDPOINT_PUBLISH_DAY;
 	store_register(store, &kind);
 	return e;
 }
@@ -247,18 +250,28 @@ void endpoints_detach(struct endpoints *e, uint32_t segment, struct mac mac)
 	record_release(e, r);
 }
 
+/* Adds what 'rate' tokens in 'per_ms' have brought since '*at'. */
+static void refill(uint64_t *tokens, uint64_t max, struct mono *at, struct mono now, uint64_t rate,
+		   uint64_t per_ms)
+{
+	uint64_t more = mono_elapsed(*at, now) * rate / per_ms;
+
+	if (*tokens + more >= max) {
+		*tokens = max;
+		*at = now;
+	} else if (more) {
+		*tokens += more;
+		*at = mono_after(*at, more * per_ms / rate);
+	}
+}
+
 static bool may_publish(struct endpoints *e)
 {
-	uint64_t more = mono_elapsed(e->publish_at, e->now) * ENDPOINT_PUBLISH_RATE / 1000;
-
-	if (more) {
-		uint64_t all = e->publish_tokens + more;
-
-		e->publish_tokens = all > ENDPOINT_PUBLISH_BURST ? ENDPOINT_PUBLISH_BURST
-								 : (uint32_t)all;
-		e->publish_at = e->now;
-	}
-	return e->publish_tokens > 0;
+	refill(&e->publish_tokens, ENDPOINT_PUBLISH_BURST, &e->publish_at, e->now,
+	       ENDPOINT_PUBLISH_RATE, 1000);
+	refill(&e->publish_tokens_day, ENDPOINT_PUBLISH_DAY, &e->publish_day_at, e->now,
+	       ENDPOINT_PUBLISH_DAY, DAY_MS);
+	return e->publish_tokens > 0 && e->publish_tokens_day > 0;
 }
 
 /* Claims if the rate allows; the list it stands in follows. */
@@ -266,6 +279,7 @@ static void publish_learned(struct endpoints *e, struct record *r)
 {
 	if (!r->publish && may_publish(e)) {
 		e->publish_tokens--;
+		e->publish_tokens_day--;
 		claim(e, r);
 	}
 	list_remove(&r->local);

@@ -38,6 +38,9 @@
 /* Learned endpoints published: burst, and per second. */
 #define ENDPOINT_PUBLISH_BURST 256u
 #define ENDPOINT_PUBLISH_RATE 32u
+/* And in a day: each leaves a tombstone that long, and other peers take WRITER_ENTRIES_MAX entries
+ * of ours, links among them, and nothing new beyond that. */
+#define ENDPOINT_PUBLISH_DAY 16384u
 
 struct endpoints;
 

@@ -73,8 +73,8 @@ struct endpoints {
 	struct list seen;	/* longest idle first */
 	struct list pending, changed;
 	size_t local_count, seen_count;
-	uint32_t publish_tokens;
-	struct mono publish_at;
+	uint64_t publish_tokens, publish_tokens_day;
+	struct mono publish_at, publish_day_at;
 	uint8_t key_buffer[ENDPOINT_KEY_SIZE], value_buffer[ENDPOINT_VALUE_MAX];
 };
 

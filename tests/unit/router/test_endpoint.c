@@ -290,6 +290,26 @@ static void made_up_macs_neither_fill_the_store_nor_push_out_others(void **state
 	view_free(&v);
 }
 
+/* Tombstones live for a day and count against us in every other store. */
+static void made_up_macs_of_a_day_leave_room_among_our_entries(void **state)
+{
+	struct view v = three();
+	struct made_entry m;
+	uint64_t ms = 10000, mac = 1000, published = 0;
+
+	(void)state;
+	for (; ms < 10000 + 24u * 3600u * 1000u; ms += 1000) {
+		endpoints_now(v.endpoints, at(ms));
+		endpoints_tick(v.endpoints);
+		for (unsigned i = 0; i < 32; i++)
+			learn(&v, mac++);
+		while (view_published(&v, &m))
+			published += !(m.view.flags & ENTRY_TOMBSTONE);
+	}
+	assert_in_range(published, ENDPOINT_PUBLISH_DAY, WRITER_ENTRIES_MAX * 3 / 4);
+	view_free(&v);
+}
+
 static void attached_ones_are_never_pushed_out(void **state)
 {
 	struct view v = three();
@@ -350,6 +370,7 @@ int main(void)
 		cmocka_unit_test(slow_moves_do_not_freeze),
 		cmocka_unit_test(learned_ones_go_when_idle),
 		cmocka_unit_test(made_up_macs_neither_fill_the_store_nor_push_out_others),
+		cmocka_unit_test(made_up_macs_of_a_day_leave_room_among_our_entries),
 		cmocka_unit_test(attached_ones_are_never_pushed_out),
 		cmocka_unit_test(a_noisy_origin_pays_for_itself),
 		cmocka_unit_test(published_knowledge_beats_what_was_seen),
