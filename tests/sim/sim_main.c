@@ -5,6 +5,7 @@
 #include <weave/must.h>
 
 #include "sim_jobs.h"
+#include "sim_script.h"
 
 int main(int argc, char **argv)
 {
@@ -26,6 +27,12 @@ int main(int argc, char **argv)
 			plan.trace = fopen(argv[i + 1], "w");
 		if (!strcmp(argv[i], "--seeds"))
 			sscanf(argv[i + 1], "%lu-%lu", &jobs.first, &jobs.last);
+	}
+	if (argc > 2 && !strcmp(argv[1], "--scenario")) {
+		char why[SIM_SCRIPT_WHY];
+		bool ok = sim_script_run_file(argv[2], plan.trace, 0, why);
+		printf("%s %s%s%s\n", ok ? "PASS" : "FAIL", argv[2], ok ? "" : ": ", ok ? "" : why);
+		return !ok;
 	}
 	jobs.peers = plan.peers;
 	jobs.check_every = plan.check_every;

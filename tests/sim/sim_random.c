@@ -49,7 +49,8 @@ static void make_links(struct sim *s)
 
 static void make_routers(struct sim *s)
 {
-	static const uint32_t limits[] = { 10, 16, 30, 100, 0 };
+	/* Full meshes cost most, and less happens in them: few of those. */
+	static const uint32_t limits[] = { 10, 10, 10, 10, 10, 10, 10, 12, 12, 16, 24, 100, 0 };
 	uint32_t limit = limits[rng_below(&s->rng, ARRAY_COUNT(limits))];
 	bool discovery = often(s, 88);
 
@@ -67,6 +68,7 @@ static void make_routers(struct sim *s)
 static void start_all(struct sim *s)
 {
 	uint32_t *order = mem_new(s->count, sizeof *order);
+	uint64_t pace_us = often(s, 50) ? 10 * SIM_MS : 150 * SIM_MS;
 
 	for (uint32_t i = 0; i < s->count; i++) {
 		uint32_t j = (uint32_t)rng_below(&s->rng, i + 1);
@@ -81,7 +83,7 @@ static void start_all(struct sim *s)
 		while (targets-- > 0)
 			r->disk.targets[r->disk.targets_count++] = order[rng_below(&s->rng, i)];
 		sim_router_start(r);
-		sim_run(s, rng_below(&s->rng, 200 * SIM_MS));
+		sim_run(s, rng_below(&s->rng, pace_us));
 	}
 	mem_free(order);
 }
@@ -234,10 +236,10 @@ static void one_fault(struct sim *s)
 
 static void faults(struct sim *s)
 {
-	uint64_t steps = sim_between(&s->rng, 5, 20);
+	uint64_t steps = sim_between(&s->rng, 4, 14);
 
 	for (uint64_t i = 0; i < steps && !s->failed; i++) {
-		sim_run(s, rng_below(&s->rng, often(s, 15) ? 15 * SIM_S : 1500 * SIM_MS));
+		sim_run(s, rng_below(&s->rng, often(s, 10) ? 15 * SIM_S : SIM_S));
 		if (s->failed)
 			return;
 		one_fault(s);
@@ -287,8 +289,8 @@ void sim_random_run(const struct sim_plan *plan, struct sim_result *result)
 	make_routers(s);
 	start_all(s);
 	faults(s);
-	end_faults(s);
 	peace_us = s->clock.now_us;
+	end_faults(s);
 	sim_await_converged(s, CONVERGE_LIMIT_US);
 	*result = (struct sim_result){ .seed = plan->seed,
 				       .converge_us = s->clock.now_us - peace_us };

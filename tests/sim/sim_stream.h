@@ -54,7 +54,7 @@ struct sim_stream {
 	uint32_t events; /* in the queue that point here */
 	struct sim_half half[2];
 	struct sim_pipe pipe[2];
-	uint32_t reason[2]; /* enum why_reason shown for the end */
+	uint32_t reasons[2]; /* bits of enum why_reason shown for the end */
 };
 
 struct sim_link *stream_link(const struct sim_stream *t, unsigned from);
