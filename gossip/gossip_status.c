@@ -78,7 +78,7 @@ static void describe_conn(const struct gossip *g, const struct conn *c,
 		.retry_in_ms = UINT64_MAX,
 	};
 	memcpy(info->nickname, c->hello.nickname, sizeof info->nickname);
-	if (info->state == CONN_RETRYING)
+	if (t && info->state == CONN_RETRYING)
 		info->why = t->why;
 	if (c->state != CONN_UP)
 		return;

@@ -229,7 +229,7 @@ static struct key_version *list_bucket(const struct store *s, unsigned bucket, u
 
 	for (e = store_next_in_bucket(s, bucket, NULL); e; e = store_next_in_bucket(s, bucket, e))
 		n++;
-	items = n ? mem_new(n, sizeof *items) : NULL;
+	items = mem_new(n + 1, sizeof *items);
 	*count = 0;
 	for (e = store_next_in_bucket(s, bucket, NULL); e; e = store_next_in_bucket(s, bucket, e))
 		if (holds(e) && e->key_hash >= low)
