@@ -170,14 +170,20 @@ static bool dial_next(struct gossip *g, struct dial_target *t)
 	return true;
 }
 
-static void dial_candidates(struct gossip *g, struct dial_target *t)
+/* An address of ours stays ours; a name may lead to somebody else tomorrow. */
+static void mark_self(struct dial_target *t)
+{
+	t->self = t->host.literal;
+}
+
+static void dial_candidates(struct gossip *g, struct dial_target *t, bool own)
 {
 	struct why why;
 
 	t->candidate = 0;
 	if (dial_next(g, t))
 		return;
-	if (t->text && t->self)
+	if (own)
 		why_set(&why, WHY_SELF, "this is our own address");
 	else
 		why_set(&why, WHY_TRANSPORT, "no address of it is known");
@@ -197,11 +203,15 @@ static void resolve(struct gossip *g, struct dial_target *t)
 static void dial_addresses(struct gossip *g, struct dial_target *t, const struct netaddr *addresses,
 			   size_t addresses_count)
 {
+	bool own;
+
 	t->candidates_count = 0;
 	for (size_t i = 0; i < addresses_count; i++)
 		add_candidate(g, t, addresses[i]);
-	t->self = addresses_count > 0 && t->candidates_count == 0;
-	dial_candidates(g, t);
+	own = addresses_count > 0 && t->candidates_count == 0;
+	if (own)
+		mark_self(t);
+	dial_candidates(g, t, own);
 }
 
 static uint16_t port_of(const struct gossip *g, const struct dial_target *t)
@@ -226,7 +236,7 @@ static void attempt(struct gossip *g, struct dial_target *t)
 			return;
 		}
 		discover_candidates(g, t);
-		dial_candidates(g, t);
+		dial_candidates(g, t, false);
 	} else if (t->host.literal) {
 		dial_addresses(g, t, &literal, 1);
 	} else {
@@ -294,7 +304,7 @@ void target_conn_ended(struct dial_target *t, const struct conn *c, const struct
 		return;
 	}
 	if (why->reason == WHY_SELF && t->text)
-		t->self = true;
+		mark_self(t);
 	else if ((met == PEER_NAME_NONE || !expected) && !g->stopped && dial_next(g, t))
 		return;
 	fail(g, t, why);

@@ -497,6 +497,23 @@ static void names_are_resolved_before_each_dial(void **state)
 	world_free(w);
 }
 
+static void a_name_that_leads_to_ourselves_is_looked_up_again(void **state)
+{
+	struct world *w = world_new(1, 30);
+	struct gossip_conn_info info;
+
+	(void)state;
+	w->host[1].config.addresses_count = 0;
+	world_start(w, 1);
+	world_connect_text(w, 1, "host1");
+	for (int i = 0; i < 3; i++) { /* found out by dialling first, by the address then */
+		world_run(w, 20000);
+		assert_true(world_line(w, 1, PEER_NAME_NONE, WHY_SELF, &info));
+		assert_true(info.retry_in_ms <= 10000);
+	}
+	world_free(w);
+}
+
 static void a_failed_target_says_why_and_when_next(void **state)
 {
 	struct world *w = world_new(1, 15);
@@ -923,6 +940,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(no_common_version_is_told_on_both_sides),
 		cmocka_unit_test(replace_and_forget),
 		cmocka_unit_test(names_are_resolved_before_each_dial),
+		cmocka_unit_test(a_name_that_leads_to_ourselves_is_looked_up_again),
 		cmocka_unit_test(a_failed_target_says_why_and_when_next),
 		cmocka_unit_test(no_discovery_dials_targets_only_and_relays_entries),
 		cmocka_unit_test(the_connection_limit_bounds_dials),
