@@ -429,8 +429,10 @@ bool neighbour_is_dead(const struct neighbour *n, struct mono now)
 
 bool neighbour_is_suspect(const struct neighbour *n, struct mono now)
 {
-	return n->unanswered_since.ms != MONO_NEVER.ms &&
-	       mono_elapsed(n->unanswered_since, now) > SUSPECT_MS;
+	/* Unanswered, or not even taken by the transport. */
+	return mono_elapsed(n->pulse_due, now) > SUSPECT_MS ||
+	       (n->unanswered_since.ms != MONO_NEVER.ms &&
+		mono_elapsed(n->unanswered_since, now) > SUSPECT_MS);
 }
 
 struct mono neighbour_deadline(const struct neighbour *n, bool may_write)

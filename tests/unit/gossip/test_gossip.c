@@ -811,12 +811,14 @@ static void strangers_are_refused_by_name_of_the_field(void **state)
 	world_free(w);
 }
 
-/* A router of name 1 that connects again and again. */
-static conn_id greet(struct world *w)
+/* A router that connects again and again. */
+static conn_id greet(struct world *w, peer_name name)
 {
-	const struct hello h = {
-		.name = 1, .nickname = "again", .generation = 1, .instance = 5, .port = WORLD_PORT
-	};
+	const struct hello h = { .name = name,
+				 .nickname = "again",
+				 .generation = 1,
+				 .instance = 5,
+				 .port = WORLD_PORT };
 	uint8_t bytes[PREAMBLE_SIZE + HELLO_WIRE_MAX];
 	struct writer wr = writer_over(bytes, sizeof bytes);
 	conn_id conn = stranger(w);
@@ -842,12 +844,34 @@ static void any_of_several_spare_connections_may_be_chosen(void **state)
 	w->host[1].config.name = 7;
 	world_start_all(w);
 	for (unsigned i = 0; i < 4; i++)
-		conns[i] = greet(w);
+		conns[i] = greet(w, 1);
 	world_check(w);
 	feed(w, conns[2], frame, sizeof frame);
 	world_check(w);
 	for (unsigned i = 0; i < 4; i++)
 		assert_int_equal(gossip_conn_find(w->host[1].g, conns[i], &info), i == 2);
+	world_free(w);
+}
+
+/* The router of lower name chooses: the older one, unless a heartbeat there is unanswered. */
+static void the_older_connection_stays_unless_it_is_suspect(void **state)
+{
+	struct world *w = world_new(1, 30);
+	struct gossip_conn_info info;
+	conn_id first, second, third;
+
+	(void)state;
+	world_start_all(w);
+	first = greet(w, 7);
+	world_run(w, 4000);
+	second = greet(w, 7);
+	assert_true(gossip_conn_find(w->host[1].g, first, &info));
+	assert_false(gossip_conn_find(w->host[1].g, second, &info));
+	world_run(w, 1000);
+	third = greet(w, 7);
+	assert_false(gossip_conn_find(w->host[1].g, first, &info));
+	assert_true(gossip_conn_find(w->host[1].g, third, &info));
+	world_check(w);
 	world_free(w);
 }
 
@@ -954,6 +978,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(two_retractions_make_the_others_probe),
 		cmocka_unit_test(strangers_are_refused_by_name_of_the_field),
 		cmocka_unit_test(any_of_several_spare_connections_may_be_chosen),
+		cmocka_unit_test(the_older_connection_stays_unless_it_is_suspect),
 		cmocka_unit_test(strangers_cost_little),
 		cmocka_unit_test(a_peer_back_after_a_day_is_seen_again),
 		cmocka_unit_test(fifty_routers),
