@@ -163,11 +163,70 @@ static void differing_views_never_loop(void **state)
 	}
 }
 
+/* Tells one router of a link that is not there. */
+static void tell_link(struct lab *l, unsigned who, unsigned a, unsigned b)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct link_info link = { .from = (i ? b : a) + 1, .to = (i ? a : b) + 1 };
+		struct entry_view e = { .kind = KIND_LINK, .generation = 1, .version = 1000000 };
+		uint8_t k[64], v[256];
+		struct writer key = writer_over(k, sizeof k), value = writer_over(v, sizeof v);
+
+		link.established = true;
+		link.overlay = OVERLAY_SLEEVE;
+		link_info_key(link.from, link.to, &key);
+		link_info_encode(&link, &value);
+		e.writer = link.from;
+		e.key = writer_bytes(&key);
+		e.value = writer_bytes(&value);
+		assert_int_equal(store_merge(l->gossips[who].store, &e, 1, lab_now(l)), STORE_TOOK);
+	}
+	topology_update(l->gossips[who].topology);
+	router_on_routes(l->routers[who], lab_now(l));
+}
+
+/* Three routers of which each believes that the next one is linked to the fourth, and a fifth that
+ * sends into the ring: the worst that differing views can do.  The hop limit ends it; a frame that
+ * comes back to its origin ends there. */
+static void a_ring_of_wrong_views_ends_at_the_hop_limit(void **state)
+{
+	struct lab *l = lab_new(5, 1, 1472);
+	struct made_frame f;
+	uint64_t carried, limit = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++)
+		lab_connect(l, i, (i + 1) % 3, 1);
+	lab_connect(l, 4, 0, 1);
+	router_add_endpoint(l->routers[3], 0, mac_of(103), NULL, 0, lab_now(l));
+	lab_run(l, 1500);
+	l->gossip = false;
+	for (unsigned i = 0; i < 3; i++)
+		tell_link(l, i, (i + 1) % 3, 3);
+	tell_link(l, 4, 0, 3);
+	make_raw(&f, mac_of(103), mac_of(104), 60, 1);
+	carried = frames_carried(l);
+	lab_frame(l, 4, &f);
+	lab_run(l, 1000);
+	for (unsigned i = 0; i < 3; i++)
+		limit += lab_drops(l, i, DROP_HOP_LIMIT);
+	assert_int_equal(limit, 1);
+	assert_int_equal(frames_carried(l) - carried, HOP_LIMIT);
+	make_raw(&f, mac_of(103), mac_of(100), 60, 1);
+	carried = frames_carried(l);
+	lab_frame(l, 0, &f);
+	lab_run(l, 1000);
+	assert_int_equal(lab_drops(l, 0, DROP_OWN_FRAME), 1);
+	assert_int_equal(frames_carried(l) - carried, 3);
+	lab_free(l);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(agreeing_views_deliver_exactly_once),
 		cmocka_unit_test(differing_views_never_loop),
+		cmocka_unit_test(a_ring_of_wrong_views_ends_at_the_hop_limit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
