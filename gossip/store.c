@@ -25,7 +25,7 @@ struct store {
 	struct table entries, writers;
 	struct list order;
 	struct list buckets[STORE_BUCKETS];
-	struct digest digest;
+	struct digest digest, apart;
 	struct list cursors;	     /* with something to read */
 	struct list cursors_waiting; /* at the end */
 	struct kind *kinds[UINT8_MAX + 1];
@@ -288,6 +288,14 @@ static struct entry *new_entry(const struct entry_view *view, uint64_t source, s
 	return e;
 }
 
+/* Where the entry counts, unless it is a tombstone. */
+static struct digest *digest_for(struct store *s, const struct entry *e)
+{
+	const struct kind *kind = s->kinds[e->view.kind];
+
+	return kind && kind->merge ? &s->apart : &s->digest;
+}
+
 static void link_entry(struct store *s, struct entry *e)
 {
 	e->sequence = ++s->sequence;
@@ -298,7 +306,7 @@ static void link_entry(struct store *s, struct entry *e)
 	if (is_tombstone(e))
 		s->tombstones_count++;
 	else
-		digest_toggle(&s->digest, e->key_hash, e->digest);
+		digest_toggle(digest_for(s, e), e->key_hash, e->digest);
 	if (e->view.kind == KIND_GONE)
 		add_gone(s, e);
 	wake_cursors(s, e);
@@ -316,7 +324,7 @@ static void unlink_entry(struct store *s, struct entry *e)
 	if (is_tombstone(e))
 		s->tombstones_count--;
 	else
-		digest_toggle(&s->digest, e->key_hash, e->digest);
+		digest_toggle(digest_for(s, e), e->key_hash, e->digest);
 	if (e->view.kind == KIND_GONE)
 		remove_gone(s, e);
 }
@@ -409,12 +417,57 @@ static enum store_result decide(struct store *s, const struct entry *old,
 	return STORE_TOOK;
 }
 
+static void apply(struct store *s, uint8_t kind, const struct store_edits *edits, uint64_t source,
+		  struct mono now)
+{
+	struct entry *old;
+
+	for (size_t i = 0; i < edits->removed_count; i++) {
+		struct bytes key = edits->removed[i];
+
+		old = find(s, kind, key, digest_key_hash(kind, key));
+		MUST(old);
+		drop(s, old);
+	}
+	for (size_t i = 0; i < edits->inserted_count; i++) {
+		const struct entry_view *e = &edits->inserted[i];
+
+		MUST(e->kind == kind && !store_check(s, e));
+		old = find(s, kind, e->key, digest_key_hash(kind, e->key));
+		replace(s, old, e, source, now);
+	}
+}
+
+static enum store_result merge_by_kind(struct store *s, const struct kind *kind,
+				       const struct entry_view *e, uint64_t source, struct mono now)
+{
+	struct store_edits edits = { .removed = NULL };
+	enum store_result result = kind->merge(kind->ctx, e, &edits);
+
+	if (result == STORE_SAME)
+		s->counters.same++;
+	else if (result == STORE_OLDER)
+		s->counters.older++;
+	else if (result == STORE_REFUSED)
+		s->counters.refused_full++;
+	else
+		s->counters.took++;
+	if (result == STORE_TOOK)
+		apply(s, e->kind, &edits, source, now);
+	return result;
+}
+
 enum store_result store_merge(struct store *s, const struct entry_view *e, uint64_t source,
 			      struct mono now)
 {
-	struct entry *old = find(s, e->kind, e->key, digest_key_hash(e->kind, e->key));
-	enum store_result result = decide(s, old, e);
+	const struct kind *kind = s->kinds[e->kind];
+	struct entry *old;
+	enum store_result result;
 
+	if (kind && kind->merge)
+		return merge_by_kind(s, kind, e, source, now);
+	old = find(s, e->kind, e->key, digest_key_hash(e->kind, e->key));
+	result = decide(s, old, e);
 	if (result == STORE_TOOK)
 		replace(s, old, e, source, now);
 	return result;
@@ -425,6 +478,7 @@ void store_put(struct store *s, const struct entry_view *e, struct mono now)
 	struct entry *old = find(s, e->kind, e->key, digest_key_hash(e->kind, e->key));
 
 	MUST(!store_check(s, e));
+	MUST(!s->kinds[e->kind] || !s->kinds[e->kind]->merge);
 	MUST(!old || entry_compare(&old->view, e) < 0);
 	replace(s, old, e, 0, now);
 }
@@ -562,6 +616,16 @@ struct hash128 store_bucket_digest(const struct store *s, unsigned bucket)
 	return s->digest.buckets[bucket];
 }
 
+struct hash128 store_digest_apart(const struct store *s)
+{
+	return s->apart.whole;
+}
+
+struct hash128 store_bucket_digest_apart(const struct store *s, unsigned bucket)
+{
+	return s->apart.buckets[bucket];
+}
+
 /* ---- invariants ---- */
 
 static void check_entry(const struct store *s, const struct entry *e)
@@ -580,7 +644,7 @@ static void check_entry(const struct store *s, const struct entry *e)
 
 static void check_order(const struct store *s)
 {
-	struct digest digest = { 0 };
+	struct digest digest = { 0 }, apart = { 0 };
 	size_t count = 0, tombstones = 0, gone = 0;
 	uint64_t sequence = 0;
 
@@ -592,12 +656,15 @@ static void check_order(const struct store *s)
 		gone += e->view.kind == KIND_GONE;
 		if (is_tombstone(e))
 			tombstones++;
+		else if (s->kinds[e->view.kind] && s->kinds[e->view.kind]->merge)
+			digest_toggle(&apart, e->key_hash, e->digest);
 		else
 			digest_toggle(&digest, e->key_hash, e->digest);
 	}
 	MUST(count == s->entries.count && tombstones == s->tombstones_count);
 	MUST(gone == s->gone_count && gone <= GONE_ENTRIES_MAX);
 	MUST(memcmp(&digest, &s->digest, sizeof digest) == 0);
+	MUST(memcmp(&apart, &s->apart, sizeof apart) == 0);
 }
 
 static void check_buckets(const struct store *s)

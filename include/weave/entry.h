@@ -24,7 +24,8 @@
 	X(VOTE, 5, "vote")                                                                         \
 	X(RUN, 6, "run")                                                                           \
 	X(RETIRED, 7, "retired")                                                                   \
-	X(GONE, 8, "gone")
+	X(GONE, 8, "gone")                                                                         \
+	X(SPACE, 9, "space")
 
 enum entry_kind {
 #define X(name, number, text) KIND_##name = (number),

@@ -42,6 +42,23 @@ struct entry {
 	uint32_t cursors_count; /* that point here */
 };
 
+enum store_result {
+	STORE_TOOK,    /* new or newer: stored, at the end of the order */
+	STORE_SAME,    /* already have exactly this */
+	STORE_OLDER,   /* ours wins: answer with ours */
+	STORE_REFUSED, /* a `gone` or a bound forbids it; counted */
+};
+
+/* What a kind's own merge did to the entries of its kind: first the keys are dropped (they MUST be
+ * there), then the entries are put in the place of what stands under their keys.  Owned by the
+ * kind, valid until its next merge. */
+struct store_edits {
+	const struct bytes *removed;
+	size_t removed_count;
+	const struct entry_view *inserted;
+	size_t inserted_count;
+};
+
 /* What one kind adds to the store's general behaviour.  Lives in its kind_*.c, with its owner. */
 struct kind {
 	uint8_t number;
@@ -54,13 +71,11 @@ struct kind {
 	void (*on_change)(void *ctx, const struct entry_view *before,
 			  const struct entry_view *after);
 	void *ctx;
-};
-
-enum store_result {
-	STORE_TOOK,    /* new or newer: stored, at the end of the order */
-	STORE_SAME,    /* already have exactly this */
-	STORE_OLDER,   /* ours wins: answer with ours */
-	STORE_REFUSED, /* a `gone` or a bound forbids it; counted */
+	/* NULL: merged by the store's rule. Else this decides, sets 'edits' when it returns TOOK
+	 * and bounds its own growth; store_put does not apply. Its entries have digests of their
+	 * own, apart from those of all others (store_digest_apart). Must not call the store. */
+	enum store_result (*merge)(void *ctx, const struct entry_view *e,
+				   struct store_edits *edits);
 };
 
 struct store_counters {
@@ -130,10 +145,14 @@ size_t store_count(const struct store *s);
 size_t store_tombstones(const struct store *s);
 const struct store_counters *store_counters(const struct store *s);
 
-/* 128-bit digests over everything stored except tombstones; whole = XOR of the buckets.
+/* 128-bit digests over everything stored except tombstones and kinds that merge by a rule of their
+ * own; whole = XOR of the buckets.
  * The bucket of an entry is the top byte of its key_hash. */
 struct hash128 store_digest(const struct store *s);
 struct hash128 store_bucket_digest(const struct store *s, unsigned bucket);
+/* The same over the kinds that merge by a rule of their own. */
+struct hash128 store_digest_apart(const struct store *s);
+struct hash128 store_bucket_digest_apart(const struct store *s, unsigned bucket);
 /* Highest sequence number of any entry now in the bucket (0 when empty). */
 uint64_t store_bucket_sequence(const struct store *s, unsigned bucket);
 /* Entries of one bucket, tombstones included; NULL gives the first. */
