@@ -410,6 +410,20 @@ static bool links_are_true(struct view *v, uint32_t at)
 	return true;
 }
 
+/* Routers speak the protocol: nobody ever gets a message that does not parse. */
+static bool nothing_is_malformed(struct view *v, uint32_t at)
+{
+	struct gossip_counters c;
+	const struct router *router = engine_router(v->s->routers[at]->engine);
+
+	gossip_counters(sim_router_gossip(v->s->routers[at]), &c);
+	if (c.malformed)
+		return no(v, "router %u got malformed messages", at + 1);
+	if (router_drops(router)->count[DROP_BAD_DATAGRAM])
+		return no(v, "router %u got malformed datagrams", at + 1);
+	return true;
+}
+
 /* ---- together ---- */
 
 /* One look at the digests alone: most polls end here. */
@@ -450,7 +464,8 @@ static bool all_agree(struct view *v)
 	if (digests_differ(v))
 		return false;
 	for (uint32_t i = 0; i < s->count; i++)
-		if (v->data[i] != NOBODY && (!reach_agrees(v, i) || !conns_agree(v, i)))
+		if (v->data[i] != NOBODY &&
+		    (!reach_agrees(v, i) || !conns_agree(v, i) || !nothing_is_malformed(v, i)))
 			return false;
 	for (uint32_t i = 0; i < s->count; i++)
 		if (v->control[i] == i && !links_are_true(v, i))
