@@ -17,6 +17,7 @@
 #define SEGMENT_DEFAULT 0u
 
 static void on_capture_gone(void *ctx);
+static bool open_monitor(struct daemon *d, struct why *why);
 
 bool bridge_watch_open_capture(struct daemon *d, struct why *why)
 {
@@ -58,6 +59,8 @@ static bool repair(struct daemon *d, struct why *why)
 {
 	int capture_before = d->bridge.capture_ifindex;
 
+	if (!d->monitor && !open_monitor(d, why))
+		return false;
 	if (net_bridge_ensure(d->net, d->options->bridge, d->bridge.mac, d->mtu, &d->bridge, why))
 		return false;
 	net_monitor_watch(d->monitor, d->bridge.bridge_ifindex);
@@ -159,6 +162,7 @@ void bridge_watch_relist(struct daemon *d)
 
 	if (attach_list(d->net, &d->bridge, &list, &count, &why)) {
 		log_warning(&d->log, "cannot list the attached containers: %s", why.text);
+		soon(d, &d->relist, REPAIR_RETRY_S);
 		return;
 	}
 	for (size_t i = 0; i < d->locals_count; i++)
@@ -189,8 +193,11 @@ static bool is_ours(const struct daemon *d, const char *name)
 
 static void on_link(struct daemon *d, const struct net_link *link)
 {
+	bool unplugged = link->ifindex == d->bridge.port_ifindex &&
+			 link->master != d->bridge.bridge_ifindex;
+
 	/* IFF_UP is bit 0. */
-	if (is_ours(d, link->name) && !(link->flags & 1))
+	if (is_ours(d, link->name) && (!(link->flags & 1) || unplugged))
 		soon(d, &d->repair, REPAIR_DELAY_S);
 }
 
@@ -230,12 +237,16 @@ static void on_monitor(struct ev_loop *loop, struct ev_io *w, int events)
 		on_event(d, &e);
 	}
 	if (rc < 0) {
-		log_error(&d->log, "the kernel's event socket failed: %s", strerror(-rc));
+		log_error(&d->log, "the kernel's event socket failed: %s; opening another",
+			  strerror(-rc));
 		ev_io_stop(loop, &d->monitor_readable);
+		net_monitor_close(d->monitor);
+		d->monitor = NULL;
+		soon(d, &d->repair, REPAIR_DELAY_S);
 	}
 }
 
-bool bridge_watch_start(struct daemon *d, struct why *why)
+static bool open_monitor(struct daemon *d, struct why *why)
 {
 	int rc = net_monitor_open(&d->monitor);
 
@@ -244,28 +255,35 @@ bool bridge_watch_start(struct daemon *d, struct why *why)
 			strerror(-rc));
 		return false;
 	}
-	net_monitor_watch(d->monitor, d->bridge.bridge_ifindex);
 	ev_io_init(&d->monitor_readable, on_monitor, net_monitor_fd(d->monitor), EV_READ);
+	d->monitor_readable.data = d;
+	ev_io_start(d->loop, &d->monitor_readable);
+	return true;
+}
+
+bool bridge_watch_start(struct daemon *d, struct why *why)
+{
 	ev_timer_init(&d->repair, on_repair, 0., 0.);
 	ev_timer_init(&d->relist, on_relist, 0., 0.);
-	d->monitor_readable.data = d->repair.data = d->relist.data = d;
+	d->repair.data = d->relist.data = d;
+	if (!open_monitor(d, why))
+		return false;
+	net_monitor_watch(d->monitor, d->bridge.bridge_ifindex);
 	if (expose_load(d->net, &d->bridge, &d->exposed, why) ||
 	    expose_assert(d->net, &d->bridge, &d->exposed, why) ||
 	    !bridge_watch_open_capture(d, why))
 		return false;
-	ev_io_start(d->loop, &d->monitor_readable);
 	bridge_watch_relist(d);
 	return true;
 }
 
 void bridge_watch_stop(struct daemon *d)
 {
-	if (d->monitor) {
+	if (d->monitor)
 		ev_io_stop(d->loop, &d->monitor_readable);
-		ev_timer_stop(d->loop, &d->repair);
-		ev_timer_stop(d->loop, &d->relist);
-		net_monitor_close(d->monitor);
-	}
+	ev_timer_stop(d->loop, &d->repair);
+	ev_timer_stop(d->loop, &d->relist);
+	net_monitor_close(d->monitor);
 	capture_free(d->capture);
 	injector_free(d->injector);
 	mem_free(d->locals);

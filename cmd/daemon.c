@@ -210,18 +210,27 @@ static bool take_identity(struct daemon *d, struct why *why)
 		d->state.generation = d->state.generation > clock ? d->state.generation : clock;
 	}
 	d->state.generation++;
-	if (!d->options->resume)
-		state_set_targets(&d->state, d->options->peers, d->options->peers_count);
 	return state_save(d->options->state_dir, &d->state, why) == 0;
 }
 
-static void nickname(struct daemon *d, char *out, size_t size)
+/* For people, so it must be printable. A host name that is not falls back to the peer name. */
+static bool nickname(struct daemon *d, char *out, size_t size, struct why *why)
 {
-	if (d->options->nickname)
-		snprintf(out, size, "%s", d->options->nickname);
-	else if (gethostname(out, size) < 0)
-		snprintf(out, size, "unknown");
+	const char *given = d->options->nickname;
+
+	if (given) {
+		snprintf(out, size, "%s", given);
+		if (!peer_text_ok(bytes_of(out, strlen(out))) || strlen(given) >= size) {
+			why_set(why, WHY_INVALID,
+				"--nickname must be printable and at most %zu bytes", size - 1);
+			return false;
+		}
+	} else if (gethostname(out, size) < 0 || !out[0] ||
+		   !peer_text_ok(bytes_of(out, strnlen(out, size)))) {
+		peer_name_text(d->state.name, out);
+	}
 	out[size - 1] = 0;
+	return true;
 }
 
 /* Global addresses of the host, so that peers can find us; not those on our own bridge. */
@@ -238,13 +247,14 @@ static void own_addresses(struct daemon *d, struct gossip_config *c)
 	mem_free(list);
 }
 
-static void configure_engine(struct daemon *d, uint32_t underlay_mtu)
+static bool configure_engine(struct daemon *d, uint32_t underlay_mtu, struct why *why)
 {
 	struct gossip_config *g = &d->config.gossip;
 	struct router_config *r = &d->config.router;
 
 	g->name = d->state.name;
-	nickname(d, g->nickname, sizeof g->nickname);
+	if (!nickname(d, g->nickname, sizeof g->nickname, why))
+		return false;
 	g->port = d->options->port;
 	g->conn_limit = d->options->conn_limit;
 	g->discovery = d->options->discovery;
@@ -260,6 +270,7 @@ static void configure_engine(struct daemon *d, uint32_t underlay_mtu)
 	if (r->datagram_max > SLEEVE_DATAGRAM_MAX)
 		r->datagram_max = SLEEVE_DATAGRAM_MAX;
 	r->bridge_mac = d->bridge.mac;
+	return true;
 }
 
 /* ---- starting ---- */
@@ -302,11 +313,13 @@ static bool open_bridge(struct daemon *d, uint32_t underlay, struct why *why)
 
 static bool connect_targets(struct daemon *d, struct why *why)
 {
-	const char *const *targets = (const char *const *)(void *)d->state.targets;
+	bool resume = d->options->resume;
+	const char *const *targets = resume ? (const char *const *)(void *)d->state.targets
+					    : d->options->peers;
+	size_t count = resume ? d->state.targets_count : d->options->peers_count;
 
-	return d->state.targets_count == 0 ||
-	       gossip_connect(engine_gossip(d->engine), targets, d->state.targets_count, true,
-			      mono_now(), why);
+	return count == 0 ||
+	       gossip_connect(engine_gossip(d->engine), targets, count, true, mono_now(), why);
 }
 
 static bool start_server(struct daemon *d, struct why *why)
@@ -363,7 +376,8 @@ bool daemon_start(struct daemon *d, const struct weaver_options *options, struct
 		return false;
 	if (!open_bridge(d, underlay, why))
 		return false;
-	configure_engine(d, underlay);
+	if (!configure_engine(d, underlay, why))
+		return false;
 	d->engine = engine_new(&d->config, d->started, &d->log);
 	if (!bridge_watch_start(d, why) || !connect_targets(d, why) || !start_server(d, why))
 		return false;
@@ -372,6 +386,9 @@ bool daemon_start(struct daemon *d, const struct weaver_options *options, struct
 	ev_prepare_start(loop, &d->prepare);
 	ev_signal_start(loop, &d->terminate);
 	ev_signal_start(loop, &d->interrupt);
+	/* Only now: a start that fails must not cost the targets of the last one. */
+	if (!options->resume)
+		daemon_save_targets(d);
 	d->ready = true;
 	return true;
 }

@@ -44,6 +44,15 @@ static int make_folders(const char *path, struct why *why)
 	return 0;
 }
 
+static bool is_at(int fd, const char *path)
+{
+	struct stat ours, there;
+
+	return fstat(fd, &ours) == 0 && stat(path, &there) == 0 && ours.st_ino == there.st_ino &&
+	       ours.st_dev == there.st_dev;
+}
+
+/* Calls itself again only when another router has just stopped. */
 static int lock_pid_file(const char *path, struct why *why)
 {
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
@@ -56,8 +65,13 @@ static int lock_pid_file(const char *path, struct why *why)
 		why_set(why, WHY_INVALID, "cannot open %.80s: %s", path, strerror(-rc));
 		return rc;
 	}
-	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
-		return fd;
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+		/* The router before us may have removed the file between our open and our lock. */
+		if (is_at(fd, path))
+			return fd;
+		close(fd);
+		return lock_pid_file(path, why);
+	}
 	n = read(fd, text, sizeof text - 1);
 	text[n > 0 ? strcspn(text, "\n") : 0] = 0;
 	why_set(why, WHY_INVALID, "a router is already running here (process %s); stop it first",
