@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the tests, part by part, and ends with one line: "N passed, N failed[, N skipped]".
 
-	python3 tests/run.py all               lint unit sim fuzz net, cheapest and sharpest first
+	python3 tests/run.py all               unit, lint beside net, sim, fuzz
 	python3 tests/run.py unit [pattern]    cmocka programs under gcc, clang, ASan+UBSan, TSan
 	python3 tests/run.py sim | soak        the simulator: --ci, or --soak for SOAK_SECONDS
 	python3 tests/run.py fuzz [pattern]    corpus replay, then FUZZ_SECONDS of search per target
@@ -9,7 +9,7 @@
 	python3 tests/run.py lint              tools/lint
 
 Environment: BUILD (build), BIN (bin), JOBS (number of cores), FUZZ_SECONDS (4),
-SOAK_SECONDS (3600).  Exit status 0 only when something ran and nothing failed.
+SOAK_SECONDS (3600), VARIANT (of the programs that sim, soak and net drive: asan, clang, tsan).  Exit status 0 only when something ran and nothing failed.
 """
 
 import concurrent.futures
@@ -28,6 +28,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = os.environ.get("BUILD", "build")
 JOBS = int(os.environ.get("JOBS", os.cpu_count() or 1))
 FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", "4"))
+# What sim and net drive. The simulator's own variant is the release with more optimization.
+VARIANT = os.environ.get("VARIANT", "")
 SOAK_SECONDS = int(os.environ.get("SOAK_SECONDS", "3600"))
 
 # What a hung program may cost, in seconds.
@@ -52,6 +54,11 @@ class Tally:
             lines = [f"... ({len(lines) - OUTPUT_LINES} lines left out)"] + lines[-OUTPUT_LINES:]
         for line in lines:
             say(f"    {line}")
+
+    def add(self, other):
+        self.passed += other.passed
+        self.failed += other.failed
+        self.skipped += other.skipped
 
     def skip(self, what, reason):
         self.skipped += 1
@@ -242,9 +249,9 @@ def part_layers(tally):
 
 # --- simulator -----------------------------------------------------------------------------------
 
-def run_simulator(tally, limit, *arguments):
-    status, output = make("release", "simulate")
-    program = ROOT / BUILD / "release" / "simulate"
+def run_simulator(tally, limit, *arguments, variant=VARIANT or "sim"):
+    status, output = make(variant, "simulate")
+    program = ROOT / BUILD / variant / "simulate"
     if status != 0 or not program.exists():
         tally.bad(f"sim: build, {explain(status)}", output)
         return
@@ -254,7 +261,10 @@ def run_simulator(tally, limit, *arguments):
 
 
 def part_sim(tally, _arguments):
-    run_simulator(tally, 420, "--ci")
+    run_simulator(tally, 1500, "--ci")
+    if not VARIANT:
+        # The same object under the sanitizers: fewer and smaller runs, all of the code.
+        run_simulator(tally, 300, "--seeds", "1-20", "--peers", "12", variant="asan")
 
 
 def part_soak(tally, _arguments):
@@ -310,7 +320,7 @@ def part_net(tally, arguments):
     if os.geteuid() != 0:
         tally.bad("net: needs root, to make network namespaces")
         return
-    status, output = make("release", "all")
+    status, output = make(VARIANT or "release", "all")
     if status != 0:
         tally.bad(f"net: build, {explain(status)}", output)
         return
@@ -321,6 +331,8 @@ def part_net(tally, arguments):
     for name in ("BUILD", "BIN"):
         if name in os.environ:
             env[name] = os.environ[name]
+    if VARIANT:
+        env.setdefault("BIN", f"{BUILD}/{VARIANT}/bin")
     env["PYTHONDONTWRITEBYTECODE"] = "1"
     status, output = run(command, 900, env,
                          lambda line: None if PYTEST_TOTAL.match(line) else say(line))
@@ -344,13 +356,25 @@ def part_net(tally, arguments):
 # --- lint ----------------------------------------------------------------------------------------
 
 def part_lint(tally, _arguments):
-    status, output = run(["sh", "tools/lint"], 600, log=print_unless_skip)
+    # It runs beside the end-to-end tests, which wait most of their time, and must not slow them.
+    status, output = run(["nice", "-n", "19", "sh", "tools/lint"], 900, log=print_unless_skip)
     count_pass_lines(tally, "lint", status, output)
 
 
 PARTS = {"lint": part_lint, "unit": part_unit, "sim": part_sim, "fuzz": part_fuzz,
          "net": part_net, "soak": part_soak}
-ALL = ["lint", "unit", "sim", "fuzz", "net"]
+ALL = [["unit"], ["lint", "net"], ["sim"], ["fuzz"]]  # those in one list run side by side
+
+
+def run_part(tally, part, arguments):
+    say(f"--- {part}")
+    start = time.monotonic()
+    own = Tally()
+    PARTS[part](own, arguments)
+    if not own.passed and not own.failed:
+        own.bad(f"{part}: nothing ran")
+    tally.add(own)
+    return f"{part} {time.monotonic() - start:.0f} s"
 
 
 def main():
@@ -362,14 +386,10 @@ def main():
         signal.signal(number, on_signal)
     tally = Tally()
     times = []
-    for part in ALL if what == "all" else [what]:
-        say(f"--- {part}")
-        start = time.monotonic()
-        before = (tally.passed, tally.failed)
-        PARTS[part](tally, [] if what == "all" else sys.argv[2:])
-        if (tally.passed, tally.failed) == before:
-            tally.bad(f"{part}: nothing ran")
-        times.append(f"{part} {time.monotonic() - start:.0f} s")
+    arguments = [] if what == "all" else sys.argv[2:]
+    for together in ALL if what == "all" else [[what]]:
+        with concurrent.futures.ThreadPoolExecutor(len(together)) as pool:
+            times += pool.map(lambda part: run_part(tally, part, arguments), together)
     say(f"--- time: {', '.join(times)}")
     skipped = f", {tally.skipped} skipped" if tally.skipped else ""
     say(f"{tally.passed} passed, {tally.failed} failed{skipped}")
