@@ -1,0 +1,366 @@
+/* reset: a peer gives everything to an heir before its disk is erased; and what an heir does.
+ *
+ * A retirement (owner -> heir) is immutable and never forgotten: the owner wrote it together with
+ * its last runs, and never writes again with that store id.  So the heir, and after it the heir's
+ * heir, is the only writer of whatever later turns out to belong to the retired owner, such as a
+ * gift that was on its way (ipam-review 5).
+ */
+#include "allocator.h"
+
+/* Of a chain of heirs; longer ones, or circles, leave the offsets where they are. */
+#define HEIRS_MAX 64u
+
+void handover_fini(struct handover *h)
+{
+	mem_free(h->list);
+}
+
+/* ---- retirements ---- */
+
+static size_t place_of(const struct handover *h, struct owner owner)
+{
+	size_t low = 0, high = h->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (owner_compare(h->list[middle].owner, owner) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static const struct retirement *find(const struct handover *h, struct owner owner)
+{
+	size_t at = place_of(h, owner);
+
+	return at < h->count && owner_equal(h->list[at].owner, owner) ? &h->list[at] : NULL;
+}
+
+struct owner heir_of(const struct ipam *i, struct owner owner)
+{
+	const struct retirement *r;
+
+	for (unsigned n = 0; n < HEIRS_MAX; n++) {
+		r = find(&i->handover, owner);
+		if (!r)
+			return owner;
+		owner = r->heir;
+	}
+	return (struct owner){ PEER_NAME_NONE, 0 };
+}
+
+static bool add(struct ipam *i, const struct retirement *r)
+{
+	struct handover *h = &i->handover;
+	size_t at = place_of(h, r->owner);
+
+	if (find(h, r->owner) || h->count == RETIREMENTS_MAX)
+		return false;
+	if (h->count == h->room) {
+		h->room = h->room ? h->room * 2 : 8;
+		h->list = mem_resize(h->list, h->room, sizeof *h->list);
+	}
+	memmove(&h->list[at + 1], &h->list[at], (h->count - at) * sizeof *h->list);
+	h->list[at] = *r;
+	h->count++;
+	if (owner_equal(r->owner, i->self))
+		h->retired = true;
+	h->collect = true;
+	i->dirty = true;
+	return true;
+}
+
+static uint64_t row_of(struct owner owner)
+{
+	static const struct hash_key fixed = { 0x726574697265642eu, 0x2e726f772e6b6579u };
+	uint8_t form[16];
+	struct writer w = writer_over(form, sizeof form);
+
+	owner_write(&w, owner);
+	return hash64(&fixed, form, writer_size(&w));
+}
+
+static void save(struct ipam *i, const struct retirement *r)
+{
+	uint8_t room[32];
+	struct writer w = writer_over(room, sizeof room);
+
+	owner_write(&w, r->owner);
+	owner_write(&w, r->heir);
+	out_save(i, IPAM_TABLE_RETIRED, row_of(r->owner), room, writer_size(&w));
+}
+
+static void publish(struct ipam *i, const struct retirement *r)
+{
+	struct entry_room room;
+
+	retired_entry(&room, &i->config.universe, i->ring_id, r);
+	out_merge(i, &room.view, true);
+}
+
+const char *handover_load(struct ipam *i, uint64_t key, struct bytes value)
+{
+	struct reader r = reader_over(value.data, value.size);
+	struct retirement retirement;
+
+	retirement.owner = owner_read(&r, "retired.owner");
+	retirement.heir = owner_read(&r, "retired.heir");
+	if (!r.bad && row_of(retirement.owner) != key)
+		reader_fail(&r, "retired.key");
+	if (!reader_verdict(&r))
+		add(i, &retirement);
+	return reader_verdict(&r);
+}
+
+void handover_start(struct ipam *i)
+{
+	for (size_t n = 0; n < i->handover.count; n++)
+		publish(i, &i->handover.list[n]);
+}
+
+void handover_heard(struct ipam *i, const struct retirement *r, bool publishing)
+{
+	if (!add(i, r))
+		return;
+	save(i, r);
+	if (publishing)
+		publish(i, r);
+}
+
+/* ---- collecting ---- */
+
+/* Ours to write: a seed's name without store id that is our name, and what our ancestors left. */
+static bool is_inherited(const struct ipam *i, struct owner owner)
+{
+	if (owner_equal(owner, i->self))
+		return false;
+	if (owner.name == i->self.name && owner.store_id == 0)
+		return true;
+	return owner_equal(heir_of(i, owner), i->self);
+}
+
+static void collect(struct ipam *i)
+{
+	struct run *runs;
+	size_t count = ipam_runs(i, (struct span){ 0, i->config.universe.size }, &runs);
+
+	for (size_t n = 0; n < count; n++) {
+		if (!is_inherited(i, runs[n].owner) || runs[n].counter >= RING_VERSION_MAX)
+			continue;
+		runs[n].counter++;
+		runs[n].owner = i->self;
+		ipam_write(i, &runs[n]);
+	}
+	mem_free(runs);
+}
+
+/* ---- giving everything away ---- */
+
+/* An owner that is here if there is one: it has the ring and knows how to use it. */
+static const struct peer *choose_heir(const struct ipam *i)
+{
+	const struct peer *best = NULL;
+
+	for (size_t n = 0; n < i->peers.count; n++) {
+		const struct peer *p = &i->peers.list[n];
+
+		if (!p->known || !p->reachable || !p->space || p->space->ring_id != i->ring_id ||
+		    p->space->store_id != p->store_id)
+			continue;
+		if (!best || (best->space->ranges_count == 0 && p->space->ranges_count))
+			best = p;
+	}
+	return best;
+}
+
+static bool knows_others(const struct ipam *i)
+{
+	for (size_t n = 0; n < i->peers.count; n++)
+		if (i->peers.list[n].known && !i->peers.list[n].removed)
+			return true;
+	return false;
+}
+
+static void write_all(struct ipam *i, struct owner heir)
+{
+	struct run *runs;
+	size_t count = ipam_runs(i, (struct span){ 0, i->config.universe.size }, &runs);
+
+	for (size_t n = 0; n < count; n++) {
+		bool ours = owner_equal(runs[n].owner, i->self) || is_inherited(i, runs[n].owner);
+
+		if (!ours || runs[n].counter >= RING_VERSION_MAX)
+			continue;
+		runs[n].counter++;
+		runs[n].owner = heir;
+		ipam_write(i, &runs[n]);
+	}
+	mem_free(runs);
+}
+
+static bool may_reset(struct ipam *i, bool force, struct why *why)
+{
+	if (i->handover.retired)
+		return true; /* asked again: goes on */
+	if (i->takeovers.marks_count) {
+		/* The heir would not know that they are unconfirmed, and use them. */
+		why_set(why, WHY_INVALID,
+			"a takeover is not finished: run weave rmpeer again, or with --force");
+		return false;
+	}
+	if (i->space.used_count && !force) {
+		why_set(why, WHY_INVALID, "%llu addresses are in use here",
+			(unsigned long long)i->space.used_count);
+		return false;
+	}
+	if (i->ring_id && !ipam_ready(i) && !force) {
+		why_set(why, WHY_INVALID, "not in sync with the other peers yet: try again");
+		return false;
+	}
+	return true;
+}
+
+/* Nobody needs our space: there is no ring, or nobody else. Else false, with 'why' unless
+ * forced. */
+static bool is_alone(struct ipam *i, bool force, struct why *why)
+{
+	if (!i->ring_id || !knows_others(i))
+		return true;
+	why_set(why, WHY_TRANSPORT,
+		"no other peer with our ring can be reached to take our addresses over");
+	return force;
+}
+
+static void retire(struct ipam *i, const struct peer *heir)
+{
+	struct retirement r = { i->self, { heir->name, heir->store_id } };
+	char name[PEER_NAME_TEXT_SIZE];
+
+	log_info(i->log, "handing over all addresses: heir=%s", peer_name_text(heir->name, name));
+	write_all(i, r.heir);
+	handover_heard(i, &r, true);
+	i->peers.space_dirty = true;
+}
+
+void ipam_reset(struct ipam *i, uint64_t request, bool force, struct mono now)
+{
+	struct handover *h = &i->handover;
+	const struct peer *heir = choose_heir(i);
+	struct why why = { .reason = WHY_NONE };
+
+	i->now = now;
+	if (!may_reset(i, force, &why) || (!h->retired && !heir && !is_alone(i, force, &why))) {
+		out_no(i, request, &why);
+	} else if (!h->retired && !heir) {
+		out_yes(i, request, "there is nobody to hand addresses over to");
+	} else {
+		if (!h->retired)
+			retire(i, heir);
+		if (h->request)
+			out_yes(i, h->request, "another request goes on with it");
+		h->request = request;
+		h->force = force;
+		h->begun = now;
+		h->due = now;
+		h->to = 0;
+		h->id = ipam_random(i);
+		i->dirty = true;
+	}
+	ipam_settle(i);
+}
+
+static void send_piece(struct ipam *i, const struct retirement *r)
+{
+	struct handover *h = &i->handover;
+	struct ipam_message m = {
+		.type = MESSAGE_HANDOVER,
+		.id = h->id,
+		.retirement = *r,
+		.span = { h->to, i->config.universe.size },
+	};
+
+	m.runs_count = ipam_runs(i, m.span, &m.runs);
+	if (m.runs_count > MESSAGE_RUNS_MAX) {
+		m.span.end = m.runs[MESSAGE_RUNS_MAX].start;
+		m.runs_count = MESSAGE_RUNS_MAX;
+	}
+	h->due = mono_after(i->now, IPAM_ASK_TIMEOUT_MS);
+	out_send(i, r->heir.name, &m, true);
+	mem_free(m.runs);
+}
+
+static void end(struct ipam *i)
+{
+	struct handover *h = &i->handover;
+	const struct retirement *r = find(h, i->self);
+	char name[PEER_NAME_TEXT_SIZE];
+	struct why why;
+
+	peer_name_text(r->heir.name, name);
+	if (h->to >= i->config.universe.size) {
+		out_yes(i, h->request, "%s took all addresses over", name);
+	} else if (h->force) {
+		out_yes(i, h->request, "%s did not answer; it has inherited our addresses", name);
+	} else {
+		why_set(&why, WHY_TRANSPORT, "%s does not answer: run weave reset again", name);
+		out_no(i, h->request, &why);
+	}
+	h->request = 0;
+}
+
+void handover_step(struct ipam *i)
+{
+	struct handover *h = &i->handover;
+
+	if (h->collect && !h->retired && ipam_ready(i)) {
+		h->collect = false;
+		collect(i);
+	}
+	if (!h->request || !h->retired)
+		return;
+	if (h->to >= i->config.universe.size || mono_elapsed(h->begun, i->now) >= IPAM_PATIENCE_MS)
+		end(i);
+	else if (mono_reached(i->now, h->due))
+		send_piece(i, find(h, i->self));
+}
+
+struct mono handover_deadline(const struct ipam *i)
+{
+	const struct handover *h = &i->handover;
+
+	if (!h->request || !h->retired)
+		return MONO_NEVER;
+	return mono_min(h->due, mono_after(h->begun, IPAM_PATIENCE_MS));
+}
+
+/* ---- messages ---- */
+
+void handover_on_question(struct ipam *i, peer_name from, const struct ipam_message *m)
+{
+	struct ipam_message answer = { .type = MESSAGE_HANDED, .id = m->id, .span = m->span };
+
+	if (m->retirement.owner.name != from || owner_equal(m->retirement.owner, i->self)) {
+		refuse(i, from, m, REFUSAL_STRANGER, bytes_of(NULL, 0));
+		return;
+	}
+	handover_heard(i, &m->retirement, true);
+	for (size_t n = 0; n < m->runs_count; n++)
+		ipam_learn(i, &m->runs[n], true);
+	out_send(i, from, &answer, true);
+}
+
+void handover_on_answer(struct ipam *i, peer_name from, const struct ipam_message *m)
+{
+	struct handover *h = &i->handover;
+	const struct retirement *r = find(h, i->self);
+
+	if (!r || r->heir.name != from || !h->request || m->id != h->id || m->span.start > h->to ||
+	    m->span.end <= h->to)
+		return;
+	h->to = m->span.end;
+	h->due = i->now;
+	i->dirty = true;
+}

@@ -1,0 +1,264 @@
+/* Actions on their way out: in order, and not before what they depend on is durable. */
+#include "allocator.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+static struct item *push(struct items *q)
+{
+	struct item *item;
+
+	if (q->count == q->room) {
+		size_t room = q->room ? q->room * 2 : 16;
+		struct item *list = mem_new(room, sizeof *list);
+
+		for (size_t n = 0; n < q->count; n++)
+			list[n] = q->list[(q->head + n) & (q->room - 1)];
+		mem_free(q->list);
+		*q = (struct items){ .list = list, .count = q->count, .room = room };
+	}
+	item = &q->list[(q->head + q->count++) & (q->room - 1)];
+	memset(item, 0, offsetof(struct item, few));
+	item->action.why.reason = WHY_NONE;
+	return item;
+}
+
+static struct item *pop(struct items *q)
+{
+	struct item *item = &q->list[q->head];
+
+	q->head = (q->head + 1) & (q->room - 1);
+	q->count--;
+	return item;
+}
+
+static void fini_items(struct items *q)
+{
+	while (q->count)
+		mem_free(pop(q)->data);
+	mem_free(q->list);
+	*q = (struct items){ 0 };
+}
+
+void out_fini(struct outgoing *o)
+{
+	fini_items(&o->ready);
+	fini_items(&o->held);
+	mem_free(o->current.data);
+}
+
+/* Room for 'size' bytes that travel with the item. */
+static uint8_t *payload(struct item *item, size_t size)
+{
+	item->size = (uint32_t)size;
+	if (size <= sizeof item->few)
+		return item->few;
+	item->data = mem_new(1, size);
+	return item->data;
+}
+
+/* What is held waits for all that was saved so far, whatever it is: simple, and never wrong. */
+static struct item *start(struct ipam *i, enum ipam_action_type type, bool hold)
+{
+	struct outgoing *o = &i->out;
+	struct item *item = push(hold && o->ticket > o->saved ? &o->held : &o->ready);
+
+	item->action.type = type;
+	item->after = o->ticket;
+	return item;
+}
+
+static void save(struct ipam *i, enum ipam_table table, uint64_t key, struct bytes value, bool put)
+{
+	struct item *item = start(i, IPAM_SAVE, false);
+	uint8_t *room = payload(item, value.size);
+
+	if (value.size)
+		memcpy(room, value.data, value.size);
+	item->action.table = table;
+	item->action.key = key;
+	item->action.ok = put;
+	item->action.ticket = ++i->out.ticket;
+}
+
+void out_save(struct ipam *i, enum ipam_table table, uint64_t key, const void *data, size_t size)
+{
+	save(i, table, key, bytes_of(data, size), true);
+}
+
+void out_delete(struct ipam *i, enum ipam_table table, uint64_t key)
+{
+	save(i, table, key, bytes_of(NULL, 0), false);
+}
+
+static void add_entry(struct ipam *i, enum ipam_action_type type, const struct entry_view *e,
+		      bool hold)
+{
+	struct item *item = start(i, type, hold);
+	uint8_t *room = payload(item, e->key.size + e->value.size);
+
+	item->key_size = (uint32_t)e->key.size;
+	memcpy(room, e->key.data, e->key.size);
+	if (e->value.size)
+		memcpy(room + e->key.size, e->value.data, e->value.size);
+	item->action.entry = *e;
+}
+
+void out_merge(struct ipam *i, const struct entry_view *e, bool hold)
+{
+	add_entry(i, IPAM_MERGE, e, hold);
+}
+
+void out_put(struct ipam *i, const struct entry_view *e)
+{
+	add_entry(i, IPAM_PUT, e, false);
+}
+
+void out_send(struct ipam *i, peer_name peer, struct ipam_message *m, bool hold)
+{
+	uint8_t *buffer = mem_new(1, UNICAST_PAYLOAD_MAX);
+	struct writer w = writer_over(buffer, UNICAST_PAYLOAD_MAX);
+	struct item *item;
+
+	m->universe = i->config.universe;
+	m->ring_id = i->ring_id;
+	m->store_id = i->self.store_id;
+	ipam_message_encode(m, &w);
+	item = start(i, IPAM_SEND, hold);
+	item->action.peer = peer;
+	memcpy(payload(item, writer_size(&w)), buffer, writer_size(&w));
+	mem_free(buffer);
+}
+
+void out_address(struct ipam *i, uint64_t request, uint64_t offset, bool fresh)
+{
+	struct item *item;
+
+	if (!request)
+		return;
+	item = start(i, IPAM_ANSWER, true);
+	item->action.request = request;
+	item->action.ok = true;
+	item->action.offset = offset;
+	item->fresh = fresh;
+}
+
+void out_yes(struct ipam *i, uint64_t request, const char *format, ...)
+{
+	struct item *item;
+	char text[512];
+	size_t size;
+	va_list args;
+
+	if (!request)
+		return;
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	size = strlen(text);
+	item = start(i, IPAM_ANSWER, true);
+	item->action.request = request;
+	item->action.ok = true;
+	memcpy(payload(item, size + 1), text, size + 1);
+	item->size = (uint32_t)size;
+}
+
+void out_no(struct ipam *i, uint64_t request, const struct why *why)
+{
+	struct item *item;
+
+	if (!request)
+		return;
+	item = start(i, IPAM_ANSWER, true);
+	item->action.request = request;
+	item->action.why = *why;
+}
+
+/* ---- to the world ---- */
+
+static void fill(struct item *item)
+{
+	const uint8_t *data = item->data ? item->data : item->few;
+	struct ipam_action *a = &item->action;
+
+	if (a->type == IPAM_MERGE || a->type == IPAM_PUT) {
+		a->entry.key = bytes_of(data, item->key_size);
+		a->entry.value = bytes_of(data + item->key_size, item->size - item->key_size);
+	} else if (a->type != IPAM_SAVE || a->ok) {
+		a->bytes = bytes_of(data, item->size);
+	}
+}
+
+/* The next that is not an answer nobody waits for any more. */
+static bool take(struct outgoing *o)
+{
+	while (o->ready.count) {
+		mem_free(o->current.data);
+		o->current = *pop(&o->ready);
+		if (o->current.action.type != IPAM_ANSWER || o->current.action.request)
+			return true;
+	}
+	return false;
+}
+
+bool ipam_next_action(struct ipam *i, struct ipam_action *action)
+{
+	struct outgoing *o = &i->out;
+
+	if (o->renew) {
+		o->renew = false;
+		*action = (struct ipam_action){ .type = IPAM_RENEW };
+		return true;
+	}
+	if (!take(o))
+		return false;
+	fill(&o->current);
+	*action = o->current.action;
+	return true;
+}
+
+uint64_t ipam_urgent(const struct ipam *i)
+{
+	const struct items *q = &i->out.held;
+
+	return q->count ? q->list[(q->head + q->count - 1) & (q->room - 1)].after : 0;
+}
+
+void ipam_on_saved(struct ipam *i, uint64_t ticket, struct mono now)
+{
+	struct outgoing *o = &i->out;
+
+	MUST(ticket <= o->ticket);
+	i->now = now;
+	if (ticket > o->saved)
+		o->saved = ticket;
+	while (o->held.count && o->held.list[o->held.head].after <= o->saved) {
+		struct item *to = push(&o->ready);
+
+		*to = *pop(&o->held);
+	}
+}
+
+static bool forget_answer(struct ipam *i, struct items *q, uint64_t request)
+{
+	for (size_t n = 0; n < q->count; n++) {
+		struct item *item = &q->list[(q->head + n) & (q->room - 1)];
+		struct address *a;
+
+		if (item->action.type != IPAM_ANSWER || item->action.request != request)
+			continue;
+		a = item->fresh ? address_find(i, item->action.offset) : NULL;
+		item->action.request = 0;
+		if (a) {
+			out_delete(i, IPAM_TABLE_ADDRESS, a->offset);
+			address_remove(i, a);
+		}
+		return true;
+	}
+	return false;
+}
+
+bool out_cancel(struct ipam *i, uint64_t request)
+{
+	return forget_answer(i, &i->out.held, request) || forget_answer(i, &i->out.ready, request);
+}
