@@ -34,6 +34,7 @@ struct store {
 	size_t refused_writers_count;
 	uint64_t sequence;
 	size_t tombstones_count;
+	size_t bytes; /* of keys and values */
 	struct store_counters counters;
 	bool in_on_change;
 };
@@ -46,6 +47,11 @@ static uint64_t local_hash(const struct store *s, uint64_t v)
 static bool is_tombstone(const struct entry *e)
 {
 	return e->view.flags & ENTRY_TOMBSTONE;
+}
+
+static size_t payload_size(const struct entry_view *e)
+{
+	return e->key.size + e->value.size;
 }
 
 struct store *store_new(uint64_t seed)
@@ -303,6 +309,7 @@ static void link_entry(struct store *s, struct entry *e)
 	list_append(&s->order, &e->by_order);
 	list_append(&s->buckets[digest_bucket(e->key_hash)], &e->by_bucket);
 	list_append(&e->of->entries, &e->by_writer);
+	s->bytes += payload_size(&e->view);
 	if (is_tombstone(e))
 		s->tombstones_count++;
 	else
@@ -321,6 +328,7 @@ static void unlink_entry(struct store *s, struct entry *e)
 	list_remove(&e->by_writer);
 	e->of->entries_count--;
 	let_go(s, e->of);
+	s->bytes -= payload_size(&e->view);
 	if (is_tombstone(e))
 		s->tombstones_count--;
 	else
@@ -379,8 +387,11 @@ static bool fits(const struct store *s, const struct entry *old, const struct st
 		 const struct entry_view *e)
 {
 	bool same_writer = old && old->of == w;
+	size_t before = old ? payload_size(&old->view) : 0;
 
 	if (!old && s->entries.count >= STORE_ENTRIES_MAX)
+		return false;
+	if (payload_size(e) > before && s->bytes - before + payload_size(e) > STORE_BYTES_MAX)
 		return false;
 	if (w && !same_writer && w->entries_count >= WRITER_ENTRIES_MAX)
 		return false;

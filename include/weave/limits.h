@@ -2,6 +2,8 @@
 #ifndef WEAVE_LIMITS_H
 #define WEAVE_LIMITS_H
 
+#include <stddef.h>
+
 /* Control frames: one fits any buffer, and a slow peer blocks others for at most this much. */
 #define FRAME_SIZE_MAX 65536u
 /* Before a peer has proved who it is, one small fixed buffer each (control-plane.md 5). */
@@ -17,6 +19,9 @@
 #define VERSION_LIMIT (UINT64_C(1) << 62)
 /* All entries of all kinds; 1 000 peers with 100 entries each, ten times over. */
 #define STORE_ENTRIES_MAX 1000000u
+/* Keys and values of all entries: no peer can make every router hold gigabytes. A million of the
+ * usual size (100 bytes) stay far below. */
+#define STORE_BYTES_MAX ((size_t)256 << 20)
 /* Entries of one writer, so that one peer cannot fill every store. */
 #define WRITER_ENTRIES_MAX 65536u
 #define GONE_ENTRIES_MAX 4096u

@@ -360,6 +360,33 @@ static void the_store_is_bounded(void **state)
 	store_free(s);
 }
 
+static void the_store_is_bounded_in_bytes(void **state)
+{
+	struct store *s = make();
+	char key[16], value[4001];
+	struct entry_view v;
+	unsigned i = 0;
+	enum store_result result = STORE_TOOK;
+
+	(void)state;
+	memset(value, 'v', sizeof value - 1);
+	value[sizeof value - 1] = 0;
+	for (; result == STORE_TOOK && i < STORE_ENTRIES_MAX; i++) {
+		snprintf(key, sizeof key, "%08u", i);
+		v = entry_of(KIND_UNKNOWN, key, 1 + i / 1000, 1, 1, value);
+		result = store_merge(s, &v, 1, at(0));
+	}
+	assert_int_equal(result, STORE_REFUSED);
+	assert_int_equal(store_count(s), STORE_BYTES_MAX / (8 + 4000));
+	/* What makes room is taken, and then there is room. */
+	v = entry_of(KIND_UNKNOWN, "00000000", 1, 1, 2, "short");
+	assert_int_equal(store_merge(s, &v, 1, at(0)), STORE_TOOK);
+	snprintf(key, sizeof key, "%08u", i - 1);
+	v = entry_of(KIND_UNKNOWN, key, 1 + (i - 1) / 1000, 1, 1, "v");
+	assert_int_equal(store_merge(s, &v, 1, at(0)), STORE_TOOK);
+	store_free(s);
+}
+
 static void gone_entry(struct store *s, unsigned peer, uint64_t generation, bool kept)
 {
 	struct entry_view v;
@@ -477,6 +504,7 @@ int main(void)
 		cmocka_unit_test(buckets_hold_what_their_digest_says),
 		cmocka_unit_test(writers_are_bounded),
 		cmocka_unit_test(the_store_is_bounded),
+		cmocka_unit_test(the_store_is_bounded_in_bytes),
 		cmocka_unit_test(gone_entries_are_bounded),
 		cmocka_unit_test(refusal_deletes_and_refuses),
 		cmocka_unit_test(refusals_are_bounded),
