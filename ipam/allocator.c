@@ -248,7 +248,7 @@ size_t ipam_runs(const struct ipam *i, struct span span, struct run **list)
 
 	*list = NULL;
 	for (; run && run_clip(run, span.start, span.end, &part);
-	     run = ring_from(&i->ring, part.end)) {
+	     run = ring_from(&i->ring, run->end)) {
 		if (count == room) {
 			room = room ? room * 2 : 16;
 			*list = mem_resize(*list, room, sizeof part);
@@ -312,7 +312,7 @@ void ipam_refresh(struct ipam *i, struct span span)
 
 	space_disown(&i->space, span);
 	for (; run && run_clip(run, span.start, span.end, &part);
-	     run = ring_from(&i->ring, part.end)) {
+	     run = ring_from(&i->ring, run->end)) {
 		own_usable(i, &part);
 		if (!owner_equal(part.owner, i->self) &&
 		    (part.owner.name == i->self.name || i->handover.count))

@@ -1,0 +1,827 @@
+/* Whole routers' address management, against a small world with disks and a network. */
+#include "world.h"
+
+static void a_lone_peer_has_everything_at_once(void **state)
+{
+	struct world *w = world_new(1, 1, "10.32.0.0/28", IPAM_CONSENSUS, 1);
+
+	(void)state;
+	world_start_all(w);
+	world_allocate(w, 0, "c1");
+	world_run(w, 500);
+	assert_int_equal(world_offset_of(w, 0, "c1"), 1);
+	world_allocate(w, 0, "c2");
+	world_sync(w, 0);
+	assert_int_equal(world_offset_of(w, 0, "c2"), 2);
+	/* The same container gets the same address. */
+	world_allocate(w, 0, "c1");
+	assert_true(w->hosts[0].last.ok);
+	assert_int_equal(w->hosts[0].last.offset, 1);
+	world_check(w);
+	world_free(w);
+}
+
+static void nothing_is_answered_before_it_is_durable(void **state)
+{
+	struct world *w = world_new(1, 1, "10.32.0.0/28", IPAM_CONSENSUS, 1);
+
+	(void)state;
+	world_start_all(w);
+	world_allocate(w, 0, "c1");
+	world_tick(w, 10000);
+	assert_int_equal(w->hosts[0].answers, 0);
+	assert_true(ipam_urgent(w->hosts[0].ipam) > 0);
+	world_run(w, 500);
+	assert_int_equal(w->hosts[0].answers, 1);
+	world_free(w);
+}
+
+static void two_peers_split_and_both_allocate(void **state)
+{
+	struct world *w = world_new(2, 2, "10.32.0.0/28", IPAM_CONSENSUS, 2);
+
+	(void)state;
+	world_start_all(w);
+	world_allocate(w, 0, "a");
+	world_allocate(w, 1, "b");
+	world_run(w, 8000);
+	assert_int_equal(world_offset_of(w, 0, "a"), 1);
+	assert_int_equal(world_offset_of(w, 1, "b"), 8);
+	assert_int_equal(w->hosts[0].ipam->ring_id, w->hosts[1].ipam->ring_id);
+	assert_memory_equal(&w->hosts[0].ipam->ring.digest, &w->hosts[1].ipam->ring.digest, 16);
+	world_free(w);
+}
+
+/* V2: only one host ever needs an address; the others vote because they hear of it. */
+static void v2_everybody_acts_on_hearing(void **state)
+{
+	struct world *w = world_new(3, 3, "10.32.0.0/28", IPAM_CONSENSUS, 3);
+
+	(void)state;
+	world_start_all(w);
+	world_run(w, 3000);
+	assert_int_equal(w->hosts[0].ipam->ring_id, 0);
+	world_allocate(w, 2, "c");
+	world_run(w, 20000);
+	assert_int_not_equal(world_offset_of(w, 2, "c"), UINT64_MAX);
+	for (unsigned n = 0; n < 3; n++)
+		assert_int_equal(w->hosts[n].ipam->ring_id, w->hosts[0].ipam->ring_id);
+	world_free(w);
+}
+
+static void no_majority_no_ring(void **state)
+{
+	struct world *w = world_new(4, 2, "10.32.0.0/28", IPAM_CONSENSUS, 3);
+	struct ipam_status s;
+
+	(void)state;
+	w->count = 1; /* the other has not been started */
+	world_start_all(w);
+	world_allocate(w, 0, "c");
+	world_run(w, 30000);
+	assert_int_equal(w->hosts[0].answers, 0);
+	ipam_status(w->hosts[0].ipam, &s);
+	assert_int_equal(s.phase, IPAM_ELECTING);
+	assert_int_equal(s.requests, 1);
+	w->count = 2;
+	world_start(w, 1);
+	world_run(w, 10000);
+	assert_int_equal(world_offset_of(w, 0, "c"), 1);
+	world_free(w);
+}
+
+/* V5: a new disk under an old name does not vote, once it has heard of its former vote. */
+static void v5_a_lost_disk_bars_from_voting(void **state)
+{
+	struct world *w = world_new(5, 3, "10.32.0.0/28", IPAM_CONSENSUS, 3);
+	struct ipam_status s;
+
+	(void)state;
+	w->count = 2;
+	world_start_all(w);
+	world_cut(w, 0, 1, false);
+	world_allocate(w, 0, "c");
+	/* A has voted and B has heard it; B is stopped before it decides anything. */
+	for (int n = 0; n < 4; n++) {
+		world_heartbeat(w, 0, 1);
+		world_heartbeat(w, 1, 0);
+		world_gossip(w, 0, 1, 256);
+		world_gossip(w, 1, 0, 256);
+		world_tick(w, 100);
+		world_sync(w, 0);
+	}
+	assert_true(w->hosts[0].ipam->election.voted);
+	world_gossip(w, 1, 0, 256);
+	assert_true(w->hosts[1].ipam->election.ballot.count >= 1);
+	world_crash(w, 0);
+	rows_clear(&w->hosts[0].disk);
+	w->hosts[0].config.store_id++;
+	world_start(w, 0);
+	world_heartbeat(w, 0, 1);
+	world_gossip(w, 0, 1, 256);
+	assert_true(w->hosts[0].ipam->election.barred);
+	world_allocate(w, 0, "d");
+	world_tick(w, 60000);
+	assert_false(w->hosts[0].ipam->election.voted);
+	ipam_status(w->hosts[0].ipam, &s);
+	assert_int_equal(s.phase, IPAM_WAITING);
+	world_free(w);
+}
+
+/* V6: one run of a ring suffices to belong to it; the rest may come in any order. */
+static void v6_first_ring_heard_wins(void **state)
+{
+	struct world *w = world_new(6, 2, "10.32.0.0/28", IPAM_CONSENSUS, 1);
+	struct entry_room room;
+	struct run run = { 3, 5, 0, 7, { 0x0f, 99 } };
+
+	(void)state;
+	w->hosts[1].config.mode = IPAM_OBSERVER;
+	w->cut[0][1] = w->cut[1][0] = true;
+	world_start_all(w);
+	run_entry(&room, &w->universe, 4711, &run);
+	assert_int_equal(store_merge(w->hosts[1].store, &room.view, 1, w->now), STORE_TOOK);
+	assert_int_equal(w->hosts[1].ipam->ring_id, 4711);
+	assert_int_equal(world_owner(w, 1, 4), 0x0f);
+	assert_int_equal(world_owner(w, 1, 5), PEER_NAME_NONE);
+	/* And another ring is refused from then on. */
+	run_entry(&room, &w->universe, 4712, &run);
+	assert_int_equal(store_merge(w->hosts[1].store, &room.view, 1, w->now), STORE_REFUSED);
+	world_free(w);
+}
+
+static void observers_call_for_an_election_but_do_not_vote(void **state)
+{
+	struct world *w = world_new(7, 3, "10.32.0.0/28", IPAM_CONSENSUS, 2);
+
+	(void)state;
+	w->hosts[2].config.mode = IPAM_OBSERVER;
+	world_cut(w, 0, 1, true);
+	world_start_all(w);
+	world_allocate(w, 2, "c");
+	/* One elector and an observer: no majority of two. */
+	for (int n = 0; n < 60; n++) {
+		world_heartbeat(w, 0, 2), world_heartbeat(w, 2, 0);
+		world_gossip(w, 0, 2, 256), world_gossip(w, 2, 0, 256);
+		world_sync(w, 0), world_sync(w, 2);
+		world_tick(w, 500);
+	}
+	assert_int_equal(w->hosts[0].ipam->ring_id, 0);
+	world_cut(w, 0, 1, false);
+	world_run(w, 20000);
+	assert_int_not_equal(world_offset_of(w, 2, "c"), UINT64_MAX);
+	assert_false(w->hosts[2].ipam->election.voted);
+	world_free(w);
+}
+
+static void seeds_split_without_asking_anybody(void **state)
+{
+	struct world *w = world_new(8, 2, "10.32.0.0/28", IPAM_SEED, 2);
+
+	(void)state;
+	w->cut[0][1] = w->cut[1][0] = true;
+	world_start_all(w);
+	world_run(w, 12000); /* nobody answers for 10 s */
+	world_allocate(w, 0, "a");
+	world_allocate(w, 1, "b");
+	world_run(w, 1000);
+	assert_int_equal(world_offset_of(w, 0, "a"), 1);
+	assert_int_equal(world_offset_of(w, 1, "b"), 8);
+	world_cut(w, 0, 1, false);
+	world_run(w, 3000);
+	assert_memory_equal(&w->hosts[0].ipam->ring.digest, &w->hosts[1].ipam->ring.digest, 16);
+	world_free(w);
+}
+
+/* V7: a seed that lost its disk computes the initial ring again; in sync first, it hears that it
+ * has given half away. */
+static void v7_a_seed_with_a_lost_disk_waits_for_its_neighbours(void **state)
+{
+	struct world *w = world_new(9, 2, "10.32.0.0/28", IPAM_SEED, 1);
+
+	(void)state;
+	world_start_all(w);
+	world_run(w, 1000);
+	world_allocate(w, 1, "b");
+	world_run(w, 3000);
+	assert_int_not_equal(world_offset_of(w, 1, "b"), UINT64_MAX);
+	world_lose_disk(w, 0);
+	world_start(w, 0);
+	world_allocate(w, 0, "a");
+	world_tick(w, 100);
+	world_sync(w, 0);
+	assert_int_equal(world_offset_of(w, 0, "a"), UINT64_MAX);
+	world_run(w, 15000);
+	assert_int_not_equal(world_owner(w, 0, world_offset_of(w, 1, "b")), 0x0a);
+	world_free(w);
+}
+
+static void a_peer_without_space_gets_some_in_one_round_trip(void **state)
+{
+	struct world *w = world_new(10, 2, "10.32.0.0/24", IPAM_CONSENSUS, 1);
+	uint64_t before;
+
+	(void)state;
+	w->hosts[1].config.mode = IPAM_OBSERVER;
+	world_start_all(w);
+	world_allocate(w, 0, "a");
+	world_run(w, 3000);
+	before = w->messages;
+	world_allocate(w, 1, "b");
+	assert_int_equal(w->flight_count, 1);
+	world_deliver(w, 0, false, false); /* ASK */
+	world_sync(w, 0);
+	assert_int_equal(w->flight_count, 1);
+	world_deliver(w, 0, false, false); /* GRANT */
+	world_sync(w, 1);
+	assert_int_equal(w->messages - before, 2);
+	/* The upper half of what was free: 2..254. */
+	assert_int_equal(world_offset_of(w, 1, "b"), 128);
+	world_check(w);
+	world_free(w);
+}
+
+static void a_repeated_question_is_served_once(void **state)
+{
+	struct world *w = world_new(11, 2, "10.32.0.0/24", IPAM_CONSENSUS, 1);
+
+	(void)state;
+	w->hosts[1].config.mode = IPAM_OBSERVER;
+	world_start_all(w);
+	world_allocate(w, 0, "a");
+	world_run(w, 3000);
+	world_allocate(w, 1, "b");
+	world_deliver(w, 0, false, true);
+	assert_int_equal(w->hosts[0].ipam->granted, 1);
+	world_free(w);
+}
+
+/* T1 again, with real routers: the donor crashes with the gift on its way. */
+static void t1_a_lost_gift_arrives_by_gossip(void **state)
+{
+	struct world *w = world_new(12, 2, "10.32.0.0/28", IPAM_CONSENSUS, 1);
+
+	(void)state;
+	w->hosts[1].config.mode = IPAM_OBSERVER;
+	world_start_all(w);
+	world_allocate(w, 0, "a");
+	world_run(w, 3000);
+	world_allocate(w, 1, "b");
+	world_deliver(w, 0, false, false);
+	world_sync(w, 0);
+	world_deliver(w, 0, true, false); /* the GRANT is lost */
+	world_crash(w, 0);
+	world_start(w, 0);
+	world_check(w);
+	world_run(w, 8000);
+	assert_int_not_equal(world_offset_of(w, 1, "b"), UINT64_MAX);
+	world_free(w);
+}
+
+static void a_crash_before_the_sync_takes_a_gift_back(void **state)
+{
+	struct world *w = world_new(13, 2, "10.32.0.0/28", IPAM_CONSENSUS, 1);
+
+	(void)state;
+	w->hosts[1].config.mode = IPAM_OBSERVER;
+	world_start_all(w);
+	world_allocate(w, 0, "a");
+	world_run(w, 3000);
+	world_allocate(w, 1, "b");
+	world_deliver(w, 0, false, false);
+	assert_int_equal(w->flight_count, 0); /* nothing leaves before the sync */
+	rows_clear(&w->hosts[0].pending);
+	world_crash(w, 0);
+	world_start(w, 0);
+	assert_int_equal(world_owner(w, 0, 10), 0x0a);
+	world_check(w);
+	world_free(w);
+}
+
+static void a_full_universe_is_said(void **state)
+{
+	struct world *w = world_new(14, 2, "10.32.0.0/29", IPAM_CONSENSUS, 1);
+	char name[16];
+
+	(void)state;
+	w->hosts[1].config.mode = IPAM_OBSERVER;
+	world_start_all(w);
+	for (int n = 0; n < 6; n++) {
+		snprintf(name, sizeof name, "c%d", n);
+		world_allocate(w, (unsigned)n & 1, name);
+		world_run(w, 3000);
+		assert_true(w->hosts[n & 1].last.ok);
+	}
+	world_allocate(w, 1, "one more");
+	world_run(w, 15000);
+	assert_false(w->hosts[1].last.ok);
+	assert_non_null(strstr(w->hosts[1].text, "no free address"));
+	/* Freed again, it is there. */
+	world_kill_container(w, 0, 0, false);
+	world_allocate(w, 1, "one more");
+	world_run(w, 15000);
+	assert_true(w->hosts[1].last.ok);
+	world_free(w);
+}
+
+static void owners_out_of_reach_are_named(void **state)
+{
+	struct world *w = world_new(15, 2, "10.32.0.0/28", IPAM_CONSENSUS, 1);
+
+	(void)state;
+	w->hosts[1].config.mode = IPAM_OBSERVER;
+	world_start_all(w);
+	world_allocate(w, 0, "a");
+	world_run(w, 3000);
+	world_cut(w, 0, 1, true);
+	world_allocate(w, 1, "b");
+	world_claim(w, 1, "c", 5);
+	world_run(w, 5000);
+	assert_int_equal(w->hosts[1].answers, 0);
+	world_run(w, 10000);
+	assert_int_equal(w->hosts[1].answers, 2);
+	assert_false(w->hosts[1].last.ok);
+	assert_non_null(strstr(w->hosts[1].text, "00:00:00:00:00:0a"));
+	world_free(w);
+}
+
+static void claims(void **state)
+{
+	struct world *w = world_new(16, 2, "10.32.0.0/28", IPAM_CONSENSUS, 2);
+
+	(void)state;
+	world_start_all(w);
+	world_allocate(w, 0, "a");
+	world_allocate(w, 1, "b");
+	world_run(w, 10000);
+	world_claim(w, 0, "own", 5);
+	world_run(w, 500);
+	assert_int_equal(world_offset_of(w, 0, "own"), 5);
+	world_claim(w, 0, "other", 5); /* held by another container here */
+	world_run(w, 500);
+	assert_false(w->hosts[0].last.ok);
+	assert_non_null(strstr(w->hosts[0].text, "own"));
+	world_claim(w, 0, "theirs", 10); /* B's, and free */
+	world_run(w, 2000);
+	assert_int_equal(world_offset_of(w, 0, "theirs"), 10);
+	assert_int_equal(world_owner(w, 1, 10), 0x0a);
+	world_claim(w, 0, "taken", 8); /* b lives there */
+	world_run(w, 2000);
+	assert_false(w->hosts[0].last.ok);
+	assert_non_null(strstr(w->hosts[0].text, "in use by b"));
+	world_free(w);
+}
+
+static void dead_containers_keep_their_address_for_a_while(void **state)
+{
+	struct world *w = world_new(17, 1, "10.32.0.0/28", IPAM_CONSENSUS, 1);
+	struct ipam *i;
+	uint64_t offset;
+
+	(void)state;
+	world_start_all(w);
+	world_allocate(w, 0, "a");
+	world_run(w, 500);
+	i = w->hosts[0].ipam;
+	ipam_container(i, text_bytes("a"), false, w->now);
+	world_run(w, 29000);
+	assert_true(ipam_lookup(i, text_bytes("a"), (struct span){ 0, 16 }, 0, &offset));
+	ipam_container(i, text_bytes("a"), true, w->now);
+	world_run(w, 60000);
+	assert_true(ipam_lookup(i, text_bytes("a"), (struct span){ 0, 16 }, 0, &offset));
+	ipam_container(i, text_bytes("a"), false, w->now);
+	world_run(w, 31000);
+	assert_false(ipam_lookup(i, text_bytes("a"), (struct span){ 0, 16 }, 0, &offset));
+	world_free(w);
+}
+
+static void a_cancelled_request_leaves_nothing(void **state)
+{
+	struct world *w = world_new(18, 1, "10.32.0.0/28", IPAM_CONSENSUS, 1);
+	uint64_t request, offset;
+
+	(void)state;
+	world_start_all(w);
+	world_allocate(w, 0, "a");
+	world_run(w, 500);
+	/* Decided, not yet durable: taken back. */
+	request = world_allocate(w, 0, "b");
+	ipam_cancel(w->hosts[0].ipam, request, w->now);
+	world_run(w, 500);
+	assert_int_equal(w->hosts[0].answers, 1);
+	assert_false(
+		ipam_lookup(w->hosts[0].ipam, text_bytes("b"), (struct span){ 0, 16 }, 0, &offset));
+	/* A second request for what is there takes nothing away. */
+	request = world_allocate(w, 0, "a");
+	ipam_cancel(w->hosts[0].ipam, request, w->now);
+	assert_true(
+		ipam_lookup(w->hosts[0].ipam, text_bytes("a"), (struct span){ 0, 16 }, 0, &offset));
+	world_free(w);
+}
+
+static void a_failing_disk_stops_allocation(void **state)
+{
+	struct world *w = world_new(19, 1, "10.32.0.0/28", IPAM_CONSENSUS, 1);
+
+	(void)state;
+	world_start_all(w);
+	world_allocate(w, 0, "a");
+	world_run(w, 500);
+	ipam_on_disk(w->hosts[0].ipam, "No space left on device", w->now);
+	world_allocate(w, 0, "b");
+	world_run(w, 500);
+	assert_false(w->hosts[0].last.ok);
+	assert_non_null(strstr(w->hosts[0].text, "No space left"));
+	ipam_on_disk(w->hosts[0].ipam, NULL, w->now);
+	world_allocate(w, 0, "b");
+	world_run(w, 500);
+	assert_true(w->hosts[0].last.ok);
+	world_free(w);
+}
+
+/* ---- rmpeer ---- */
+
+static struct world *three_with_space(uint64_t seed)
+{
+	struct world *w = world_new(seed, 3, "10.32.0.0/27", IPAM_CONSENSUS, 3);
+
+	world_start_all(w);
+	world_allocate(w, 0, "a");
+	world_allocate(w, 1, "b");
+	world_allocate(w, 2, "c");
+	world_run(w, 20000);
+	for (unsigned n = 0; n < 3; n++)
+		assert_true(w->hosts[n].last.ok);
+	return w;
+}
+
+static void die(struct world *w, unsigned n)
+{
+	world_crash(w, n);
+	w->hosts[n].dead = true;
+	w->hosts[n].containers_count = 0;
+}
+
+static uint64_t remove_peer(struct world *w, unsigned n, peer_name victim, bool force)
+{
+	uint64_t request = ++w->requests;
+
+	ipam_remove_peer(w->hosts[n].ipam, request, victim, 0, force, w->now);
+	world_drain(w, n);
+	return request;
+}
+
+static void a_dead_peers_space_comes_back(void **state)
+{
+	struct world *w = three_with_space(20);
+
+	(void)state;
+	die(w, 0);
+	remove_peer(w, 1, 0x0a, false);
+	world_run(w, 5000);
+	assert_true(w->hosts[1].last.ok);
+	assert_non_null(strstr(w->hosts[1].text, "took over"));
+	assert_int_equal(world_owner(w, 1, 3), 0x0b);
+	assert_int_equal(world_owner(w, 2, 3), 0x0b);
+	assert_int_equal(w->hosts[1].ipam->takeovers.marks_count, 0);
+	assert_true(may_use(&w->hosts[1], 3));
+	world_free(w);
+}
+
+/* T2 with real routers: A's gift to C is unknown to B, and C uses it. */
+static void t2_a_gift_that_the_remover_has_not_heard_of(void **state)
+{
+	struct world *w = three_with_space(21);
+	uint64_t gift;
+
+	(void)state;
+	world_cut(w, 0, 1, true);
+	world_cut(w, 1, 2, true);
+	/* C claims an address of A's; only they know. */
+	world_claim(w, 2, "gift", 4);
+	for (int n = 0; n < 8; n++) {
+		world_sync(w, 0), world_sync(w, 2);
+		while (w->flight_count)
+			world_deliver(w, 0, false, false);
+	}
+	gift = world_offset_of(w, 2, "gift");
+	assert_int_equal(gift, 4);
+	die(w, 0);
+	world_cut(w, 1, 2, false);
+	world_heartbeat(w, 1, 2);
+	world_heartbeat(w, 2, 1);
+	assert_int_equal(world_owner(w, 1, gift), 0x0a);
+	remove_peer(w, 1, 0x0a, false);
+	world_check(w);
+	world_run(w, 6000);
+	assert_true(w->hosts[1].last.ok);
+	assert_int_equal(world_owner(w, 1, gift), 0x0c);
+	assert_int_equal(world_owner(w, 2, gift), 0x0c);
+	assert_int_equal(w->hosts[2].ipam->addresses.disputed_count, 0);
+	world_free(w);
+}
+
+static void an_absent_peer_holds_a_takeover_up_and_is_named(void **state)
+{
+	struct world *w = three_with_space(22);
+	uint64_t answers;
+	peer_name peer;
+
+	(void)state;
+	die(w, 0);
+	world_crash(w, 2);
+	answers = w->hosts[1].answers;
+	remove_peer(w, 1, 0x0a, false);
+	world_run(w, 20000);
+	assert_int_equal(w->hosts[1].answers, answers);
+	assert_false(may_use(&w->hosts[1], 3));
+	assert_true(ipam_waiting_for(w->hosts[1].ipam, 0, &peer));
+	assert_int_equal(peer, 0x0c);
+	assert_false(ipam_waiting_for(w->hosts[1].ipam, 1, &peer));
+	/* It comes back and answers. */
+	world_start(w, 2);
+	world_run(w, 10000);
+	assert_int_equal(w->hosts[1].answers, answers + 1);
+	assert_true(may_use(&w->hosts[1], 3));
+	world_free(w);
+}
+
+static void force_goes_on_without_the_absent(void **state)
+{
+	struct world *w = three_with_space(23);
+
+	(void)state;
+	die(w, 0);
+	world_crash(w, 2);
+	remove_peer(w, 1, 0x0a, false);
+	world_run(w, 3000);
+	remove_peer(w, 1, 0x0a, true);
+	world_run(w, 1000);
+	assert_true(w->hosts[1].last.ok && may_use(&w->hosts[1], 3));
+	world_free(w);
+}
+
+/* The mark that a merge cleared (ipam-review 4): an unconfirmed write, merge of a larger one,
+ * crash that forgets the merge: the mark must still be there. */
+static void marks_survive_a_crash(void **state)
+{
+	struct world *w = three_with_space(24);
+
+	(void)state;
+	die(w, 0);
+	world_crash(w, 2);
+	remove_peer(w, 1, 0x0a, false);
+	world_sync(w, 1);
+	assert_true(w->hosts[1].ipam->takeovers.marks_count > 0);
+	world_crash(w, 1);
+	world_start(w, 1);
+	assert_true(w->hosts[1].ipam->takeovers.marks_count > 0);
+	world_run(w, 15000); /* alone: in sync after 10 s */
+	assert_false(may_use(&w->hosts[1], 3));
+	world_start(w, 2);
+	world_run(w, 15000);
+	assert_true(may_use(&w->hosts[1], 3));
+	assert_int_equal(w->hosts[1].ipam->takeovers.marks_count, 0);
+	world_free(w);
+}
+
+/* T4 and section 4: two operators at once; one wins, neither uses anything before. */
+static void two_operators_at_once(void **state)
+{
+	struct world *w = three_with_space(25);
+
+	(void)state;
+	die(w, 0);
+	remove_peer(w, 1, 0x0a, false);
+	remove_peer(w, 2, 0x0a, false);
+	world_check(w);
+	world_run(w, 20000);
+	assert_true(w->hosts[1].last.ok && w->hosts[2].last.ok);
+	assert_int_equal(world_owner(w, 1, 3), 0x0b);
+	assert_int_equal(world_owner(w, 2, 3), 0x0b);
+	assert_true(may_use(&w->hosts[1], 3));
+	world_free(w);
+}
+
+static void live_peers_are_not_removed_by_accident(void **state)
+{
+	struct world *w = three_with_space(26);
+
+	(void)state;
+	remove_peer(w, 1, 0x0a, false);
+	assert_false(w->hosts[1].last.ok);
+	assert_non_null(strstr(w->hosts[1].text, "can be reached"));
+	/* By force, it is asked like the others, and keeps what lives on it. */
+	remove_peer(w, 1, 0x0a, true);
+	world_run(w, 5000);
+	assert_true(w->hosts[1].last.ok);
+	assert_int_equal(world_owner(w, 0, 1), 0x0a);
+	assert_int_equal(world_owner(w, 0, 2), 0x0b);
+	world_free(w);
+}
+
+/* A removed peer returns: it merges, owns nothing, and its containers claim what they live on. */
+static void a_removed_peer_returns(void **state)
+{
+	struct world *w = three_with_space(27);
+
+	(void)state;
+	world_crash(w, 0); /* its container lives on */
+	remove_peer(w, 1, 0x0a, false);
+	world_run(w, 6000);
+	assert_true(w->hosts[1].last.ok);
+	world_start(w, 0);
+	world_heartbeat(w, 0, 1);
+	assert_false(may_use(&w->hosts[0], 3));
+	world_run(w, 10000);
+	assert_int_equal(world_owner(w, 0, 3), 0x0b);
+	assert_int_equal(world_owner(w, 0, 1), 0x0a);
+	assert_int_equal(w->hosts[0].ipam->addresses.disputed_count, 0);
+	assert_true(w->hosts[0].ipam->disputes > 0);
+	world_free(w);
+}
+
+static void a_lost_disk_is_another_owner(void **state)
+{
+	struct world *w = three_with_space(28);
+
+	(void)state;
+	world_lose_disk(w, 0); /* containers live on */
+	world_start(w, 0);
+	world_run(w, 15000);
+	assert_int_equal(w->hosts[0].ipam->addresses.disputed_count, 1);
+	/* Its old space, its own container included, comes back by rmpeer on itself. */
+	remove_peer(w, 0, 0x0a, false);
+	world_run(w, 6000);
+	assert_true(w->hosts[0].last.ok);
+	assert_int_equal(w->hosts[0].ipam->addresses.disputed_count, 0);
+	assert_true(may_use(&w->hosts[0], 3));
+	world_free(w);
+}
+
+static void a_restored_snapshot_is_noticed(void **state)
+{
+	struct world *w = three_with_space(29);
+	uint64_t old;
+
+	(void)state;
+	rows_copy(&w->hosts[0].snapshot, &w->hosts[0].disk);
+	world_claim(w, 2, "gift", 4); /* A gives it away after the snapshot */
+	world_run(w, 3000);
+	assert_int_equal(world_offset_of(w, 2, "gift"), 4);
+	old = w->hosts[0].config.store_id;
+	world_crash(w, 0);
+	rows_copy(&w->hosts[0].disk, &w->hosts[0].snapshot);
+	world_start(w, 0);
+	world_check(w);
+	world_run(w, 15000);
+	assert_int_not_equal(w->hosts[0].config.store_id, old);
+	assert_false(may_use(&w->hosts[0], 4));
+	world_free(w);
+}
+
+/* ---- reset ---- */
+
+static void reset_gives_everything_to_an_heir(void **state)
+{
+	struct world *w = three_with_space(30);
+	struct ipam_status s;
+
+	(void)state;
+	ipam_reset(w->hosts[0].ipam, ++w->requests, false, w->now);
+	world_drain(w, 0);
+	assert_false(w->hosts[0].last.ok); /* in use */
+	world_kill_container(w, 0, 0, false);
+	ipam_reset(w->hosts[0].ipam, ++w->requests, false, w->now);
+	world_drain(w, 0);
+	world_check(w);
+	world_run(w, 5000);
+	assert_true(w->hosts[0].last.ok);
+	ipam_status(w->hosts[0].ipam, &s);
+	assert_int_equal(s.phase, IPAM_RETIRED);
+	world_lose_disk(w, 0);
+	world_start(w, 0);
+	world_run(w, 5000);
+	for (uint64_t at = 0; at < 32; at++)
+		assert_int_not_equal(world_owner(w, 1, at), 0x0a);
+	world_allocate(w, 0, "again");
+	world_run(w, 8000);
+	assert_int_not_equal(world_offset_of(w, 0, "again"), UINT64_MAX);
+	world_free(w);
+}
+
+/* A gift was on its way to the peer that is reset: its heir gets it. */
+static void the_heir_collects_late_gifts(void **state)
+{
+	struct world *w = three_with_space(31);
+
+	(void)state;
+	world_kill_container(w, 0, 0, false);
+	world_claim(w, 0, "x", 15); /* B's: B gives it, the answer is held up */
+	world_deliver(w, 0, false, false);
+	world_sync(w, 1);
+	assert_int_equal(w->flight_count, 1);
+	mem_free(w->flight[--w->flight_count].bytes);
+	assert_int_equal(world_owner(w, 1, 15), 0x0a);
+	ipam_reset(w->hosts[0].ipam, ++w->requests, true, w->now);
+	world_drain(w, 0);
+	world_run(w, 5000);
+	assert_int_equal(world_owner(w, 1, 15), 0x0b);
+	world_free(w);
+}
+
+static void two_rings_meet_and_stay_apart(void **state)
+{
+	struct world *w = world_new(32, 2, "10.32.0.0/28", IPAM_CONSENSUS, 1);
+	struct ipam_status s;
+
+	(void)state;
+	world_cut(w, 0, 1, true);
+	world_start_all(w);
+	world_run(w, 11000);
+	world_allocate(w, 0, "a");
+	world_allocate(w, 1, "b");
+	for (int n = 0; n < 50; n++) {
+		world_tick(w, 1000);
+		world_sync(w, 0);
+		world_sync(w, 1);
+	}
+	assert_int_not_equal(w->hosts[0].ipam->ring_id, w->hosts[1].ipam->ring_id);
+	/* Both have offset 1: that is what two rings mean, so world_check does not apply. */
+	world_cut(w, 0, 1, false);
+	for (unsigned n = 0; n < 10; n++) {
+		world_heartbeat(w, 0, 1), world_heartbeat(w, 1, 0);
+		world_gossip(w, 0, 1, 256), world_gossip(w, 1, 0, 256);
+		world_tick(w, 500);
+	}
+	for (unsigned n = 0; n < 2; n++) {
+		ipam_status(w->hosts[n].ipam, &s);
+		assert_int_equal(s.phase, IPAM_READY);
+		assert_int_equal(s.foreign_ring, w->hosts[1 - n].ipam->ring_id);
+		assert_int_equal(world_owner(w, n, 5), w->hosts[n].name);
+	}
+	world_free(w);
+}
+
+static void pieces_of_ours_are_joined(void **state)
+{
+	struct world *w = world_new(33, 2, "10.32.0.0/26", IPAM_CONSENSUS, 1);
+	char name[16];
+
+	(void)state;
+	w->hosts[1].config.mode = IPAM_OBSERVER;
+	world_start_all(w);
+	world_allocate(w, 0, "a");
+	world_run(w, 3000);
+	for (int n = 20; n < 40; n++) {
+		snprintf(name, sizeof name, "c%d", n);
+		world_claim(w, 1, name, (uint64_t)n);
+		world_run(w, 500);
+	}
+	world_run(w, 70000);
+	assert_true(ring_count(&w->hosts[0].ipam->ring) <= 4);
+	assert_memory_equal(&w->hosts[0].ipam->ring.digest, &w->hosts[1].ipam->ring.digest, 16);
+	world_free(w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_lone_peer_has_everything_at_once),
+		cmocka_unit_test(nothing_is_answered_before_it_is_durable),
+		cmocka_unit_test(two_peers_split_and_both_allocate),
+		cmocka_unit_test(v2_everybody_acts_on_hearing),
+		cmocka_unit_test(no_majority_no_ring),
+		cmocka_unit_test(v5_a_lost_disk_bars_from_voting),
+		cmocka_unit_test(v6_first_ring_heard_wins),
+		cmocka_unit_test(observers_call_for_an_election_but_do_not_vote),
+		cmocka_unit_test(seeds_split_without_asking_anybody),
+		cmocka_unit_test(v7_a_seed_with_a_lost_disk_waits_for_its_neighbours),
+		cmocka_unit_test(a_peer_without_space_gets_some_in_one_round_trip),
+		cmocka_unit_test(a_repeated_question_is_served_once),
+		cmocka_unit_test(t1_a_lost_gift_arrives_by_gossip),
+		cmocka_unit_test(a_crash_before_the_sync_takes_a_gift_back),
+		cmocka_unit_test(a_full_universe_is_said),
+		cmocka_unit_test(owners_out_of_reach_are_named),
+		cmocka_unit_test(claims),
+		cmocka_unit_test(dead_containers_keep_their_address_for_a_while),
+		cmocka_unit_test(a_cancelled_request_leaves_nothing),
+		cmocka_unit_test(a_failing_disk_stops_allocation),
+		cmocka_unit_test(a_dead_peers_space_comes_back),
+		cmocka_unit_test(t2_a_gift_that_the_remover_has_not_heard_of),
+		cmocka_unit_test(an_absent_peer_holds_a_takeover_up_and_is_named),
+		cmocka_unit_test(force_goes_on_without_the_absent),
+		cmocka_unit_test(marks_survive_a_crash),
+		cmocka_unit_test(two_operators_at_once),
+		cmocka_unit_test(live_peers_are_not_removed_by_accident),
+		cmocka_unit_test(a_removed_peer_returns),
+		cmocka_unit_test(a_lost_disk_is_another_owner),
+		cmocka_unit_test(a_restored_snapshot_is_noticed),
+		cmocka_unit_test(reset_gives_everything_to_an_heir),
+		cmocka_unit_test(the_heir_collects_late_gifts),
+		cmocka_unit_test(two_rings_meet_and_stay_apart),
+		cmocka_unit_test(pieces_of_ours_are_joined),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
