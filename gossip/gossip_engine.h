@@ -243,6 +243,8 @@ void mesh_on_retract(struct gossip *g, peer_name to, peer_name by);
 void mesh_close_unwanted(struct gossip *g);
 struct mono mesh_deadline(const struct gossip *g);
 bool mesh_is_structural(const struct conn *c);
+/* Neither end needs entries to flow on it, and its peer can be reached without it. */
+bool mesh_can_spare(const struct conn *c);
 /* Publishes the link of 'c' as it is now, or takes it back. */
 void link_update(struct conn *c);
 void link_retract(struct gossip *g, peer_name to);

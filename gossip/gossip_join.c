@@ -85,6 +85,25 @@ static void same_name(struct conn *c)
 	refuse(c, WHY_SAME_NAME, text);
 }
 
+/* Whoever cannot be reached in another way is let in even at the limit, at the cost of one who can:
+ * else the first peer that everybody is told of would lock out whom nobody knows yet. */
+static bool makes_room(struct conn *c)
+{
+	struct gossip *g = c->owner;
+
+	if (topology_reachable(g->topology, c->hello.name))
+		return false;
+	for (struct list *l = g->conns_in_order.next; l != &g->conns_in_order; l = l->next) {
+		struct conn *other = list_entry(l, struct conn, in_order);
+
+		if (!other->outbound && mesh_can_spare(other)) {
+			refuse(other, WHY_LIMIT, "connection limit reached: room for a newcomer");
+			return g->inbound_count < accept_limit(g);
+		}
+	}
+	return false;
+}
+
 /* Refuses what needs no look at other connections. */
 static bool is_welcome(struct conn *c)
 {
@@ -104,7 +123,8 @@ static bool is_welcome(struct conn *c)
 		refuse(c, WHY_PASSWORD_ONE_SIDE, "a password is set on one side only");
 		return false;
 	}
-	if (!c->outbound && !conn_of_peer(g, h->name) && g->inbound_count >= accept_limit(g)) {
+	if (!c->outbound && !conn_of_peer(g, h->name) && g->inbound_count >= accept_limit(g) &&
+	    !makes_room(c)) {
 		snprintf(text, sizeof text, "connection limit reached: %llu are accepted here",
 			 (unsigned long long)accept_limit(g));
 		refuse(c, WHY_LIMIT, text);

@@ -309,6 +309,14 @@ static bool has_other_path(const struct gossip *g, peer_name to)
 	return false;
 }
 
+bool mesh_can_spare(const struct conn *c)
+{
+	const struct neighbour *n = &c->neighbour;
+
+	return c->state == CONN_UP && !n->structural && !n->structural_theirs &&
+	       has_other_path(c->owner, c->hello.name);
+}
+
 void mesh_close_unwanted(struct gossip *g)
 {
 	struct why why;

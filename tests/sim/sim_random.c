@@ -11,7 +11,7 @@
 #include "sim_router.h"
 
 #define CONVERGE_LIMIT_US (60 * SIM_S)
-#define SETTLE_US (2 * SIM_S)
+#define SETTLE_US SIM_S
 #define FRAMES_KEPT_US (5 * SIM_S)
 #define SENDERS 6u
 
@@ -50,7 +50,7 @@ static void make_links(struct sim *s)
 static void make_routers(struct sim *s)
 {
 	/* Full meshes cost most, and less happens in them: few of those. */
-	static const uint32_t limits[] = { 10, 10, 10, 10, 10, 10, 10, 12, 12, 16, 24, 100, 0 };
+	static const uint32_t limits[] = { 4, 5, 6, 6, 6, 8, 8, 8, 10, 10, 12, 16, 24, 100, 0 };
 	uint32_t limit = limits[rng_below(&s->rng, ARRAY_COUNT(limits))];
 	bool discovery = often(s, 88);
 
