@@ -195,13 +195,20 @@ def run_unit_variant(tally, variant, sources):
             return None
         # Sanitizers of this age do not know how far newer kernels spread addresses.
         prefix = ["setarch", "-R"] if variant in ("asan", "tsan") else []
-        return run([*prefix, str(program)], LIMIT[variant], env)
+        start = time.monotonic()
+        result = run([*prefix, str(program)], LIMIT[variant], env)
+        times.append((time.monotonic() - start, target.split("/", 2)[-1]))
+        return result
 
+    times = []
     with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
         for target, result in zip(targets, pool.map(one, targets)):
             if result is None:
                 continue  # the failed build was counted
             count_tap(tally, f"unit[{variant}] {target.split('/', 2)[-1]}", *result)
+    slow = [f"{name} {seconds:.0f} s" for seconds, name in sorted(times)[:-4:-1] if seconds > 5]
+    if slow:
+        say(f"unit[{variant}]: slowest: {', '.join(slow)}")
 
 
 def part_unit(tally, arguments):
