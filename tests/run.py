@@ -320,7 +320,8 @@ def part_fuzz(tally, arguments):
 
 # --- end to end ----------------------------------------------------------------------------------
 
-PYTEST_TOTAL = re.compile(r"^=*\s*(no tests ran|\d+ (passed|failed|skipped|error)).* in [\d.]+s")
+PYTEST_TOTAL = re.compile(r"^-+ generated xml|"
+                          r"^=*\s*(no tests ran|\d+ (passed|failed|skipped|error)).* in [\d.]+s")
 
 
 def part_net(tally, arguments):
