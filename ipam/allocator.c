@@ -176,6 +176,9 @@ const char *ipam_load(struct ipam *i, enum ipam_table table, uint64_t key, struc
 		return handover_load(i, key, value);
 	case IPAM_TABLE_REMOVED:
 		return load_removed(i, key);
+	case IPAM_TABLE_FORMER:
+		i->election.barred = true;
+		return NULL;
 	}
 	return "table";
 }
@@ -602,12 +605,14 @@ void ipam_on_disk(struct ipam *i, const char *reason, struct mono now)
 
 void ipam_on_new_store(struct ipam *i, uint64_t store_id, struct mono now)
 {
+	uint64_t old;
+
 	MUST(store_id != 0);
 	i->now = now;
+	old = i->self.store_id;
 	i->self.store_id = i->config.store_id = store_id;
 	/* Another life of this store has voted, for all we know. */
-	i->config.store_is_new = true;
-	i->election.barred = true;
+	election_former_life(i, old);
 	i->renewing = false;
 	ipam_refresh(i, (struct span){ 0, i->config.universe.size });
 	i->takeovers.dirty = true;

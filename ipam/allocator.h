@@ -110,6 +110,7 @@ struct peer {
 	bool known; /* has a peer entry: 'store_id' and 'reachable' hold */
 	bool reachable;
 	bool removed; /* by rmpeer, and not reachable since */
+	bool owns;    /* something in the ring, when a takeover looked last */
 	uint64_t store_id;
 	bool asked;		  /* a question of ours is on its way */
 	uint64_t last_ask;	  /* id of its last question: a repeated one is not served twice */
@@ -154,14 +155,18 @@ uint64_t peer_free(const struct ipam *i, const struct peer *p, struct span withi
 struct election {
 	struct ballot ballot;
 	struct tally tally;
-	bool barred; /* our name has voted, or may have, from another store */
+	bool barred; /* our name has, or had, another store: it may have voted from there */
 	bool voted;
 	struct vote own; /* when voted */
+	bool installed;	 /* the initial runs of our ring are known */
+	size_t searched; /* votes in the ballot when last looked for them */
 	bool proposing;
 	struct mono propose_due;
 };
 
 void election_heard(struct ipam *i, const struct vote *vote);
+/* Our name was seen with this store id. */
+void election_former_life(struct ipam *i, uint64_t store_id);
 void election_step(struct ipam *i);
 struct mono election_deadline(const struct ipam *i);
 bool election_wanted(const struct ipam *i);

@@ -39,12 +39,20 @@ struct owner *election_visible(const struct ipam *i, size_t *count)
 	return list;
 }
 
+void election_former_life(struct ipam *i, uint64_t store_id)
+{
+	if (store_id == i->self.store_id || store_id == 0 || i->election.barred)
+		return;
+	i->election.barred = true;
+	out_save(i, IPAM_TABLE_FORMER, 0, "", 1);
+}
+
 void election_heard(struct ipam *i, const struct vote *vote)
 {
 	struct election *e = &i->election;
 
-	if (vote->voter.name == i->self.name && vote->voter.store_id != i->self.store_id)
-		e->barred = true;
+	if (vote->voter.name == i->self.name)
+		election_former_life(i, vote->voter.store_id);
 	if (ballot_add(&e->ballot, vote))
 		i->dirty = true;
 }
@@ -117,21 +125,43 @@ static void act(struct ipam *i)
 	mem_free(visible);
 }
 
+/* The initial runs, at the lowest version there is: safe at any time, by anybody who knows them. */
 static void install(struct ipam *i, const struct proposal *p)
 {
-	uint64_t ring_id = proposal_ring_id(&i->config.universe, p);
-	char name[PEER_NAME_TEXT_SIZE];
 	struct run run;
 
-	log_info(i->log, "the first ring is decided: proposer=%s peers=%u ring=%016llx",
-		 peer_name_text(p->proposer.name, name), p->seeds_count,
-		 (unsigned long long)ring_id);
-	ipam_adopt(i, ring_id);
+	i->election.installed = true;
 	for (uint32_t n = 0; n < p->seeds_count; n++) {
 		ring_split(i->config.universe.size, p->seeds, p->seeds_count, n, &run);
 		if (run.start < run.end)
 			ipam_learn(i, &run, true);
 	}
+}
+
+static void win(struct ipam *i, const struct proposal *p)
+{
+	uint64_t ring_id = proposal_ring_id(&i->config.universe, p);
+	char name[PEER_NAME_TEXT_SIZE];
+
+	log_info(i->log, "the first ring is decided: proposer=%s peers=%u ring=%016llx",
+		 peer_name_text(p->proposer.name, name), p->seeds_count,
+		 (unsigned long long)ring_id);
+	ipam_adopt(i, ring_id);
+	install(i, p);
+}
+
+/* Who adopted a ring may have heard pieces of it only, from one who then lost its disk; but who
+ * has heard a vote for it knows the whole. */
+static void complete(struct ipam *i)
+{
+	const struct ballot *b = &i->election.ballot;
+
+	if (b->count == i->election.searched)
+		return;
+	i->election.searched = b->count;
+	for (size_t n = 0; n < b->count && !i->election.installed; n++)
+		if (proposal_ring_id(&i->config.universe, &b->votes[n]->proposal) == i->ring_id)
+			install(i, &b->votes[n]->proposal);
 }
 
 /* Observers count as well: they know N from the votes themselves when all agree. */
@@ -148,11 +178,13 @@ void election_step(struct ipam *i)
 {
 	struct election *e = &i->election;
 
+	if (i->ring_id && !e->installed)
+		complete(i);
 	if (i->ring_id || i->config.mode == IPAM_SEED)
 		return;
 	ballot_tally(&e->ballot, electors_of(i), &e->tally);
 	if (e->tally.state == TALLY_WON)
-		install(i, e->tally.winner);
+		win(i, e->tally.winner);
 	else if (may_vote(i) && (election_wanted(i) || e->tally.leading || somebody_wants(i)))
 		act(i);
 	else

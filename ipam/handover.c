@@ -132,13 +132,14 @@ void handover_heard(struct ipam *i, const struct retirement *r, bool publishing)
 
 /* ---- collecting ---- */
 
-/* Ours to write: a seed's name without store id that is our name, and what our ancestors left. */
+/* Ours to write: what our ancestors left, and what seed= gave to our name, whatever its store id.
+ * But not when a former life of ours may have had that, and given it away (V7). */
 static bool is_inherited(const struct ipam *i, struct owner owner)
 {
 	if (owner_equal(owner, i->self))
 		return false;
 	if (owner.name == i->self.name && owner.store_id == 0)
-		return true;
+		return !i->election.barred;
 	return owner_equal(heir_of(i, owner), i->self);
 }
 
@@ -167,8 +168,8 @@ static const struct peer *choose_heir(const struct ipam *i)
 	for (size_t n = 0; n < i->peers.count; n++) {
 		const struct peer *p = &i->peers.list[n];
 
-		if (!p->known || !p->reachable || !p->space || p->space->ring_id != i->ring_id ||
-		    p->space->store_id != p->store_id)
+		if (!i->ring_id || !p->known || !p->reachable || !p->space ||
+		    p->space->ring_id != i->ring_id || p->space->store_id != p->store_id)
 			continue;
 		if (!best || (best->space->ranges_count == 0 && p->space->ranges_count))
 			best = p;

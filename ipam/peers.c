@@ -79,9 +79,7 @@ void ipam_on_peer(struct ipam *i, peer_name name, uint64_t store_id, bool reacha
 
 	i->now = now;
 	if (name == i->self.name) {
-		/* A former life of ours may have voted (V5). */
-		if (store_id != i->self.store_id && i->config.store_is_new)
-			i->election.barred = true;
+		election_former_life(i, store_id);
 		return;
 	}
 	p = peer_get(i, name);
@@ -126,8 +124,8 @@ void peers_heard_space(struct ipam *i, const struct space_info *info, bool gone)
 	struct peer *p;
 
 	if (info->peer == i->self.name) {
-		if (!gone && info->store_id != i->self.store_id && i->config.store_is_new)
-			i->election.barred = true;
+		if (!gone)
+			election_former_life(i, info->store_id);
 		return;
 	}
 	p = gone ? peer_find(i, info->peer) : peer_get(i, info->peer);

@@ -294,12 +294,29 @@ static struct progress *progress_of(struct takeover *t, peer_name peer)
 	return &t->progress[t->progress_count++];
 }
 
+/* Owners that we know from the ring alone exist all the same, and may have been given something
+ * by the victim, or be removing it themselves. */
+static void note_owners(struct ipam *i)
+{
+	const struct run *run = ring_from(&i->ring, 0);
+
+	for (size_t n = 0; n < i->peers.count; n++)
+		i->peers.list[n].owns = false;
+	for (; run; run = ring_from(&i->ring, run->end)) {
+		struct peer *p = run->owner.name == i->self.name ? NULL
+								 : peer_get(i, run->owner.name);
+
+		if (p)
+			p->owns = true;
+	}
+}
+
 /* The victim itself counts only while it can be reached: then it is not dead at all. */
 static bool must_answer(const struct takeover *t, const struct peer *p)
 {
 	if (p->name == t->victim)
 		return p->reachable;
-	return p->known && (p->reachable || !p->removed);
+	return (p->known || p->owns || p->space) && (p->reachable || !p->removed);
 }
 
 /* What the ring says now within our marks from 'from' on, as much as one message holds. */
@@ -365,6 +382,7 @@ static bool ask_all(struct ipam *i, struct takeover *t)
 {
 	bool all = true;
 
+	note_owners(i);
 	for (size_t n = 0; n < i->peers.count; n++) {
 		const struct peer *p = &i->peers.list[n];
 		struct progress *progress;

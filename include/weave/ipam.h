@@ -61,6 +61,7 @@ enum ipam_table {
 	IPAM_TABLE_MARK = 5,	/* start: owned by rmpeer, but not confirmed */
 	IPAM_TABLE_RETIRED = 6, /* hash of owner: owner, heir */
 	IPAM_TABLE_REMOVED = 7, /* peer name: removed by rmpeer, and not seen since */
+	IPAM_TABLE_FORMER = 8,	/* 0: our name had another store before this one */
 };
 
 enum ipam_action_type {
@@ -89,8 +90,7 @@ struct ipam_config {
 	struct universe universe;
 	peer_name self;
 	uint64_t store_id, seed;
-	bool store_is_new; /* made at this start */
-	bool has_targets;  /* somebody is expected to answer */
+	bool has_targets; /* somebody is expected to answer */
 	enum ipam_mode mode;
 	uint32_t electors;	/* CONSENSUS: N, 1 .. IPAM_ELECTORS_MAX */
 	const peer_name *seeds; /* SEED: borrowed for the call */
@@ -119,7 +119,8 @@ struct mono ipam_deadline(const struct ipam *i);
 void ipam_on_saved(struct ipam *i, uint64_t ticket, struct mono now);
 /* The disk refuses ('reason'): nothing new is allocated or given away; NULL: it works again. */
 void ipam_on_disk(struct ipam *i, const char *reason, struct mono now);
-/* A peer entry is known, and whether its peer can be reached; and when it is gone. */
+/* A peer entry is known, and whether its peer can be reached; and when it is gone.  Of our own name
+ * with another store id, too: then a former life has voted, or used what seed= gives us. */
 void ipam_on_peer(struct ipam *i, peer_name peer, uint64_t store_id, bool reachable,
 		  struct mono now);
 void ipam_on_peer_gone(struct ipam *i, peer_name peer, struct mono now);

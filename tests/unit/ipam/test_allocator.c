@@ -298,6 +298,34 @@ static void a_crash_before_the_sync_takes_a_gift_back(void **state)
 	world_free(w);
 }
 
+/* The rule itself: were things sent before they are durable, two would own one offset. */
+static void sent_before_synced_makes_two_owners(void **state)
+{
+	struct world *w = world_new(41, 3, "10.32.0.0/28", IPAM_CONSENSUS, 1);
+	struct ipam *a, *b;
+
+	(void)state;
+	w->hosts[1].config.mode = w->hosts[2].config.mode = IPAM_OBSERVER;
+	world_start_all(w);
+	world_allocate(w, 0, "a");
+	world_run(w, 3000);
+	w->early = true;
+	world_allocate(w, 1, "b");
+	world_deliver(w, 0, false, false);
+	world_deliver(w, 0, false, false);
+	assert_int_not_equal(world_offset_of(w, 1, "b"), UINT64_MAX);
+	world_cut(w, 0, 1, true);
+	rows_clear(&w->hosts[0].pending);
+	world_crash(w, 0);
+	world_start(w, 0);
+	world_heartbeat(w, 0, 2); /* who has not heard of it either */
+	a = w->hosts[0].ipam;
+	b = w->hosts[1].ipam;
+	assert_true(ipam_ready(a) && space_owns(&a->space, world_offset_of(w, 1, "b")));
+	assert_true(ipam_ready(b) && space_owns(&b->space, world_offset_of(w, 1, "b")));
+	world_free(w);
+}
+
 static void a_full_universe_is_said(void **state)
 {
 	struct world *w = world_new(14, 2, "10.32.0.0/29", IPAM_CONSENSUS, 1);
@@ -714,19 +742,22 @@ static void reset_gives_everything_to_an_heir(void **state)
 static void the_heir_collects_late_gifts(void **state)
 {
 	struct world *w = three_with_space(31);
+	uint64_t gift = 2;
 
 	(void)state;
+	while (world_owner(w, 0, gift) != 0x0b || gift == world_offset_of(w, 1, "b"))
+		gift++;
 	world_kill_container(w, 0, 0, false);
-	world_claim(w, 0, "x", 15); /* B's: B gives it, the answer is held up */
+	world_claim(w, 0, "x", gift); /* B gives it, and the answer is lost */
 	world_deliver(w, 0, false, false);
 	world_sync(w, 1);
-	assert_int_equal(w->flight_count, 1);
-	mem_free(w->flight[--w->flight_count].bytes);
-	assert_int_equal(world_owner(w, 1, 15), 0x0a);
+	world_deliver(w, 0, true, false);
+	assert_int_equal(world_owner(w, 1, gift), 0x0a);
+	assert_int_equal(world_owner(w, 0, gift), 0x0b);
 	ipam_reset(w->hosts[0].ipam, ++w->requests, true, w->now);
 	world_drain(w, 0);
 	world_run(w, 5000);
-	assert_int_equal(world_owner(w, 1, 15), 0x0b);
+	assert_int_equal(world_owner(w, 1, gift), 0x0b);
 	world_free(w);
 }
 
@@ -801,6 +832,7 @@ int main(void)
 		cmocka_unit_test(a_repeated_question_is_served_once),
 		cmocka_unit_test(t1_a_lost_gift_arrives_by_gossip),
 		cmocka_unit_test(a_crash_before_the_sync_takes_a_gift_back),
+		cmocka_unit_test(sent_before_synced_makes_two_owners),
 		cmocka_unit_test(a_full_universe_is_said),
 		cmocka_unit_test(owners_out_of_reach_are_named),
 		cmocka_unit_test(claims),

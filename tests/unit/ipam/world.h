@@ -40,7 +40,7 @@ struct rows {
 
 /* A live container that was told its address. */
 struct container {
-	char name[16];
+	char name[32];
 	uint64_t offset;
 };
 
@@ -48,9 +48,8 @@ struct host {
 	peer_name name;
 	struct ipam_config config;
 	bool up;
-	bool dead;     /* for ever, with its containers */
-	bool stale;    /* started from an old copy of its disk, and nobody has told it yet */
-	bool restored; /* was, once */
+	bool dead;  /* for ever, with its containers */
+	bool stale; /* started from an old copy of its disk, and nobody has told it yet */
 	struct ipam *ipam;
 	struct store *store;
 	struct rows disk, pending, snapshot;
@@ -60,7 +59,7 @@ struct host {
 	/* What was asked and not answered: request number -> container. */
 	struct {
 		uint64_t request;
-		char name[16];
+		char name[32];
 	} asked[CONTAINERS_MAX];
 	size_t asked_count;
 	struct ipam_action last; /* last answer; its texts in 'text' */
@@ -89,13 +88,15 @@ struct world {
 	unsigned count;
 	struct host hosts[HOSTS_MAX];
 	bool cut[HOSTS_MAX][HOSTS_MAX];
-	bool met[HOSTS_MAX][HOSTS_MAX]; /* a knows of b */
+	bool met[HOSTS_MAX][HOSTS_MAX];	      /* a knows of b */
+	uint64_t knows[HOSTS_MAX][HOSTS_MAX]; /* the store id by which a knows b */
 	struct flight flight[FLIGHT_MAX];
 	size_t flight_count;
 	struct late *history;
 	size_t history_count;
 	uint64_t requests;
 	uint64_t acknowledged, messages, lost, crashes; /* for the summary */
+	unsigned disks_lost;
 	bool early; /* a mutation: things leave before they are durable */
 };
 
@@ -207,7 +208,7 @@ static inline void host_answer(struct world *w, struct host *h, const struct ipa
 		snprintf(h->text, sizeof h->text, "%s", a->why.text);
 	for (size_t n = 0; n < h->asked_count; n++) {
 		struct container *c;
-		char name[16];
+		char name[32];
 
 		if (h->asked[n].request != a->request)
 			continue;
@@ -270,7 +271,6 @@ static inline void world_drain(struct world *w, unsigned n)
 			break;
 		case IPAM_RENEW:
 			h->config.store_id = rng_u64(&w->rng) | 1;
-			h->restored = true;
 			ipam_on_new_store(h->ipam, h->config.store_id, w->now);
 			break;
 		}
@@ -279,7 +279,7 @@ static inline void world_drain(struct world *w, unsigned n)
 	}
 }
 
-/* The daemon's start: load, find what lives on the bridge, free what does not. */
+/* The daemon's start: load, free what does not live, find what lives on the bridge. */
 static inline void world_start(struct world *w, unsigned n)
 {
 	struct host *h = &w->hosts[n];
@@ -299,22 +299,22 @@ static inline void world_start(struct world *w, unsigned n)
 		MUST(!ipam_load(h->ipam, r->table, r->key, bytes_of(r->value, r->size)));
 	}
 	ipam_start(h->ipam, w->now);
-	for (size_t k = 0; k < h->containers_count; k++)
-		MUST(ipam_found(h->ipam, text_bytes(h->containers[k].name), h->containers[k].offset,
-				w->now) ||
-		     h->restored);
 	while (ipam_address_at(h->ipam, offset, &offset, &container, &disputed)) {
 		bool alive = false;
-		char name[16] = "";
+		char name[32] = "";
 
-		memcpy(name, container.data, container.size < 15 ? container.size : 15);
+		memcpy(name, container.data, container.size < 31 ? container.size : 31);
 		for (size_t k = 0; k < h->containers_count; k++)
-			alive |= strcmp(h->containers[k].name, name) == 0;
+			alive |= strcmp(h->containers[k].name, name) == 0 &&
+				 h->containers[k].offset == offset;
 		if (!alive)
 			ipam_release(h->ipam, text_bytes(name), offset, w->now);
 		if (++offset >= w->universe.size)
 			break;
 	}
+	for (size_t k = 0; k < h->containers_count; k++)
+		MUST(ipam_found(h->ipam, text_bytes(h->containers[k].name), h->containers[k].offset,
+				w->now));
 	for (unsigned o = 0; o < w->count; o++)
 		if (w->met[n][o])
 			ipam_on_peer(h->ipam, w->hosts[o].name, w->hosts[o].config.store_id, false,
@@ -371,6 +371,9 @@ static inline void world_heartbeat(struct world *w, unsigned a, unsigned b)
 		ha->config.store_id = rng_u64(&w->rng) | 1;
 		ipam_on_new_store(ha->ipam, ha->config.store_id, w->now);
 	}
+	if (w->knows[b][a] && w->knows[b][a] != ha->config.store_id)
+		ipam_on_peer(ha->ipam, ha->name, w->knows[b][a], false, w->now);
+	w->knows[a][b] = hb->config.store_id;
 	ipam_on_peer(ha->ipam, hb->name, hb->config.store_id, true, w->now);
 	for (unsigned o = 0; o < w->count; o++) {
 		if (o == a || !w->met[b][o] || w->met[a][o])
@@ -495,7 +498,7 @@ static inline uint64_t note_asked(struct world *w, struct host *h, const char *n
 	if (h->asked_count == CONTAINERS_MAX)
 		return 0;
 	h->asked[h->asked_count].request = request;
-	snprintf(h->asked[h->asked_count].name, 16, "%s", name);
+	snprintf(h->asked[h->asked_count].name, 32, "%s", name);
 	h->asked_count++;
 	return request;
 }
@@ -545,9 +548,9 @@ static inline void world_lose_disk(struct world *w, unsigned n)
 	struct host *h = &w->hosts[n];
 
 	world_crash(w, n);
+	w->disks_lost++;
 	rows_clear(&h->disk);
 	h->config.store_id = rng_u64(&w->rng) | 1;
-	h->config.store_is_new = true;
 }
 
 /* ---- invariants ---- */
@@ -571,10 +574,30 @@ static inline void world_check(struct world *w)
 		}
 		if (users <= 1 && holders <= 1)
 			continue;
+		for (unsigned n = 0; n < w->count; n++) {
+			const struct host *h = &w->hosts[n];
+			const struct run *run = h->up ? ring_at(&h->ipam->ring, at) : NULL;
+
+			fprintf(stderr, "host %u: %s", n, h->up ? "up" : "down");
+			if (run)
+				fprintf(stderr, " [%u,%u) %u.%u owner %x/%x us %x marks %zu %s",
+					(unsigned)run->start, (unsigned)run->end, run->epoch,
+					run->counter, (unsigned)run->owner.name,
+					(unsigned)run->owner.store_id,
+					(unsigned)h->ipam->self.store_id,
+					h->ipam->takeovers.marks_count,
+					may_use(h, at) ? "may use" : "");
+			fputc('\n', stderr);
+		}
 		snprintf(text, sizeof text, "offset %u: %u may use it, %u live there", (unsigned)at,
 			 users, holders);
 		must_failed(__FILE__, __LINE__, __func__, text);
 	}
+}
+
+/* What each router says of itself. */
+static inline void world_check_all(struct world *w)
+{
 	for (unsigned n = 0; n < w->count; n++)
 		if (w->hosts[n].up) {
 			ipam_check(w->hosts[n].ipam);
@@ -605,7 +628,6 @@ static inline struct world *world_new(uint64_t seed, unsigned count, const char 
 			.universe = w->universe,
 			.self = h->name,
 			.store_id = rng_u64(&w->rng) | 1,
-			.store_is_new = true,
 			.has_targets = count > 1,
 			.mode = mode,
 			.electors = electors,
@@ -653,6 +675,7 @@ static inline void world_run(struct world *w, uint64_t ms)
 			world_deliver(w, 0, false, false);
 		world_tick(w, 250);
 		world_check(w);
+		world_check_all(w);
 	}
 }
 
