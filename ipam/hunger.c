@@ -126,8 +126,8 @@ static struct choice choose(struct ipam *i, const struct hunger *h)
 {
 	struct choice c = { .unknown = h->want.end - h->want.start };
 	const struct run *run = ring_from(&i->ring, h->want.start);
-	uint64_t at = h->want.start;
 	struct run part;
+	uint64_t at;
 
 	for (; run && run_clip(run, h->want.start, h->want.end, &part);
 	     run = ring_from(&i->ring, at)) {

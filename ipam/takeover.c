@@ -68,6 +68,7 @@ static void insert_mark(struct takeovers *t, const struct mark *mark)
 		t->marks_room = t->marks_room ? t->marks_room * 2 : 8;
 		t->marks = mem_resize(t->marks, t->marks_room, sizeof *t->marks);
 	}
+	MUST(t->marks);
 	memmove(&t->marks[at + 1], &t->marks[at], (t->marks_count - at) * sizeof *t->marks);
 	t->marks[at] = *mark;
 	t->marks_count++;

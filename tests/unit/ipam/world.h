@@ -459,7 +459,7 @@ static inline void world_deliver(struct world *w, size_t at, bool drop, bool twi
 	f = w->flight[at];
 	w->flight[at] = w->flight[--w->flight_count];
 	if (!drop && connected(w, f.from, f.to)) {
-		for (int n = 0; n <= twice; n++)
+		for (int n = 0; n < (twice ? 2 : 1); n++)
 			MUST(!ipam_on_message(w->hosts[f.to].ipam, w->hosts[f.from].name,
 					      bytes_of(f.bytes, f.size), w->now));
 		world_drain(w, f.to);
