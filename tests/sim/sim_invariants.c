@@ -518,6 +518,8 @@ uint64_t sim_await_converged(struct sim *s, uint64_t limit_us)
 	char why[SIM_WHY_SIZE] = "";
 
 	while (!s->failed && !sim_converged(s, why)) {
+		if (s->trace)
+			fprintf(s->trace, "not converged: %s\n", why);
 		if (s->clock.now_us - start >= limit_us)
 			sim_fail(s, "not converged after %llu s: %s",
 				 (unsigned long long)(limit_us / SIM_S), why);
