@@ -334,23 +334,30 @@ void ipam_refresh(struct ipam *i, struct span span)
 	i->dirty = true;
 }
 
+static void save_run(struct ipam *i, const struct run *run)
+{
+	uint8_t room[40];
+	struct writer w = writer_over(room, sizeof room);
+
+	run_value(&w, run);
+	out_save(i, IPAM_TABLE_RUN, run->start, room, writer_size(&w));
+}
+
+/* A crash may keep any beginning of this, so no row may shrink or go before what takes its place
+ * is there: from the highest start down, then the deletions.  Rows that overlap are merged when
+ * they are loaded. */
 static void save_changes(struct ipam *i)
 {
 	const struct ring_changes *c = &i->changes;
 	size_t next = 0;
 
+	for (size_t n = c->inserted_count; n-- > 0;)
+		save_run(i, &c->inserted[n]);
 	for (size_t n = 0; n < c->removed_count; n++) {
 		while (next < c->inserted_count && c->inserted[next].start < c->removed[n].start)
 			next++;
 		if (next == c->inserted_count || c->inserted[next].start != c->removed[n].start)
 			out_delete(i, IPAM_TABLE_RUN, c->removed[n].start);
-	}
-	for (size_t n = 0; n < c->inserted_count; n++) {
-		uint8_t room[40];
-		struct writer w = writer_over(room, sizeof room);
-
-		run_value(&w, &c->inserted[n]);
-		out_save(i, IPAM_TABLE_RUN, c->inserted[n].start, room, writer_size(&w));
 	}
 }
 
