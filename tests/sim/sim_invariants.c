@@ -353,16 +353,19 @@ bool sim_connected(const struct sim *s, uint32_t a, uint32_t b)
 	       find_conn(y, x->name, &info);
 }
 
+/* Published as established, in the generation in which its writer lives. */
 static bool is_published(const struct sim_router *at, peer_name from, peer_name to)
 {
 	uint8_t buffer[64];
 	struct writer key = writer_over(buffer, sizeof buffer);
+	const struct topology_peer *p = topology_peer(topology_of(at), from);
 	struct link_info link;
 	const struct entry *e;
 
 	link_info_key(from, to, &key);
 	e = store_find(gossip_store(sim_router_gossip(at)), KIND_LINK, writer_bytes(&key));
-	return e && is_live(e) && !link_info_decode(&link, &e->view) && link.established;
+	return e && is_live(e) && p && e->view.generation == p->generation &&
+	       !link_info_decode(&link, &e->view) && link.established;
 }
 
 /* Entries flow on it, so both ends publish it; and each peer has one connection only. */
@@ -427,7 +430,7 @@ static bool links_are_true(struct view *v, uint32_t at)
 		for (uint32_t i = 0; i < p->links_count; i++) {
 			uint32_t b = index_of(s, p->links[i]->to);
 
-			if (p->links[i]->established &&
+			if (is_published(s->routers[at], s->routers[a]->name, p->links[i]->to) &&
 			    (b == NOBODY || !v->has[(size_t)a * s->count + b]))
 				return no(v, "router %u publishes a link that it does not have",
 					  a + 1);
