@@ -13,7 +13,7 @@
 #define CONVERGE_LIMIT_US (60 * SIM_S)
 #define SETTLE_US SIM_S
 #define FRAMES_KEPT_US (5 * SIM_S)
-#define SENDERS 6u
+#define SENDERS 5u
 
 static uint32_t pick(struct sim *s)
 {
@@ -50,7 +50,8 @@ static void make_links(struct sim *s)
 static void make_routers(struct sim *s)
 {
 	/* Full meshes cost most, and less happens in them: few of those. */
-	static const uint32_t limits[] = { 4, 5, 6, 6, 6, 8, 8, 8, 10, 10, 12, 16, 24, 100, 0 };
+	static const uint32_t limits[] = { 4, 4, 5, 5,	6,  6,	6,  6,	6,  8, 8,
+					   8, 8, 8, 10, 10, 10, 12, 16, 24, 0 };
 	uint32_t limit = limits[rng_below(&s->rng, ARRAY_COUNT(limits))];
 	bool discovery = often(s, 88);
 
@@ -236,7 +237,7 @@ static void one_fault(struct sim *s)
 
 static void faults(struct sim *s)
 {
-	uint64_t steps = sim_between(&s->rng, 4, 14);
+	uint64_t steps = sim_between(&s->rng, 4, 11);
 
 	for (uint64_t i = 0; i < steps && !s->failed; i++) {
 		sim_run(s, rng_below(&s->rng, often(s, 10) ? 15 * SIM_S : SIM_S));
