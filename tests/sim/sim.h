@@ -32,7 +32,7 @@ struct sim_stream;
 	X(HIDDEN_PEER, "hidden-peer", "the check sees one peer as unreachable")                    \
 	X(WRONG_HOP, "wrong-hop", "the check walks a route one peer aside")                        \
 	X(WRONG_PARENT, "wrong-parent", "the check reads another parent in a broadcast tree")      \
-	X(DEAF_TIMER, "deaf-timer", "one router's timers never fire")                              \
+	X(DEAF_TIMER, "deaf-timer", "no timer fires any more")                                     \
 	X(LOST_CLOSE, "lost-close", "a reason for closing is read as another one")                 \
 	X(LEAK, "leak", "memory grows while a neighbour does not read")                            \
 	X(RANDOM, "random", "the address of a variable enters the trace")                          \
