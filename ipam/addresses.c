@@ -5,6 +5,7 @@ void addresses_init(struct addresses *a, uint64_t seed)
 {
 	a->hash_key = (struct hash_key){ seed, ~seed };
 	list_init(&a->dying);
+	a->last = mem_new(1, sizeof *a->last);
 }
 
 void addresses_fini(struct addresses *a)
@@ -13,6 +14,7 @@ void addresses_fini(struct addresses *a)
 		mem_free(table_entry(l, struct address, by_offset));
 	table_fini(&a->by_offset);
 	table_fini(&a->by_container);
+	mem_free(a->last);
 }
 
 /* Offsets come from us, so nobody outside can aim at a chain. */
@@ -23,7 +25,17 @@ static uint64_t offset_hash(uint64_t offset)
 
 static uint64_t container_hash(const struct ipam *i, struct bytes container)
 {
-	return hash64(&i->addresses.hash_key, container.data, container.size);
+	struct hashed_container *last = i->addresses.last;
+
+	if (container.size == 0 || container.size > sizeof last->name)
+		return 0; /* nobody has such a name */
+	if (last->size != container.size ||
+	    memcmp(last->name, container.data, container.size) != 0) {
+		last->hash = hash64(&i->addresses.hash_key, container.data, container.size);
+		last->size = container.size;
+		memcpy(last->name, container.data, container.size);
+	}
+	return last->hash;
 }
 
 struct address *address_find(const struct ipam *i, uint64_t offset)

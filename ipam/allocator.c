@@ -220,12 +220,28 @@ static void adopt_seed_ring(struct ipam *i)
 	}
 }
 
+/* Runs and marks without the id of their ring mean nothing, and must not be mixed with the next
+ * one: a disk that lost its first row. */
+static void forget_runs(struct ipam *i)
+{
+	struct run *runs;
+	size_t count = ipam_runs(i, (struct span){ 0, i->config.universe.size }, &runs);
+
+	for (size_t n = 0; n < count; n++)
+		out_delete(i, IPAM_TABLE_RUN, runs[n].start);
+	mem_free(runs);
+	ring_fini(&i->ring);
+	takeovers_forget(i);
+}
+
 void ipam_start(struct ipam *i, struct mono now)
 {
 	MUST(!i->started);
 	i->started = true;
 	i->now = now;
 	i->requests.dispute_due = now;
+	if (!i->ring_id)
+		forget_runs(i);
 	if (i->ring_id) {
 		peers_ring_adopted(i);
 		ipam_refresh(i, (struct span){ 0, i->config.universe.size });

@@ -32,11 +32,19 @@
 /* ---- outgoing.c: actions, some of them held until a ticket comes ---- */
 
 struct item {
-	struct ipam_action action;
-	uint64_t after; /* held until this ticket was saved */
+	enum ipam_action_type type;
+	enum ipam_table table;
+	uint64_t after;	 /* held until this ticket was saved */
+	uint64_t number; /* SAVE: key; ANSWER: request, 0: nobody waits any more; entry: generation
+			  */
+	uint64_t ticket, offset, version;
+	peer_name peer; /* SEND: to whom; entry: writer */
+	bool ok;	/* SAVE: put, not delete */
 	bool fresh;	/* ANSWER that gives an address nobody had before */
+	uint8_t kind;
+	enum why_reason reason;
 	uint32_t key_size, size;
-	uint8_t *data; /* key and value, or bytes: owned; NULL: in 'few' */
+	uint8_t *data; /* key and value, bytes, or text: owned; NULL: in 'few' */
 	uint8_t few[96];
 };
 
@@ -82,8 +90,16 @@ struct address {
 	uint8_t container[];
 };
 
+/* The container that was hashed last: one request hashes it several times. */
+struct hashed_container {
+	uint64_t hash;
+	size_t size; /* 0: none yet */
+	uint8_t name[IPAM_CONTAINER_MAX];
+};
+
 struct addresses {
 	struct hash_key hash_key;
+	struct hashed_container *last; /* a memory of lookups that change nothing else */
 	struct table by_offset, by_container;
 	struct list dying; /* by due */
 	size_t disputed_count, dying_count;
@@ -278,6 +294,7 @@ struct takeovers {
 void takeovers_init(struct takeovers *t);
 void takeovers_fini(struct takeovers *t);
 const char *takeovers_load(struct ipam *i, uint64_t start, struct bytes value);
+void takeovers_forget(struct ipam *i);
 void takeovers_start(struct ipam *i);
 void takeovers_step(struct ipam *i);
 struct mono takeovers_deadline(const struct ipam *i);

@@ -13,13 +13,12 @@ static struct item *push(struct items *q)
 		struct item *list = mem_new(room, sizeof *list);
 
 		for (size_t n = 0; n < q->count; n++)
-			list[n] = q->list[(q->head + n) & (q->room - 1)];
+			list[n] = q->list[(q->head + n) & (q->room - 1)]; /* data moves along */
 		mem_free(q->list);
 		*q = (struct items){ .list = list, .count = q->count, .room = room };
 	}
 	item = &q->list[(q->head + q->count++) & (q->room - 1)];
 	memset(item, 0, offsetof(struct item, few));
-	item->action.why.reason = WHY_NONE;
 	return item;
 }
 
@@ -30,6 +29,14 @@ static struct item *pop(struct items *q)
 	q->head = (q->head + 1) & (q->room - 1);
 	q->count--;
 	return item;
+}
+
+/* Without the bytes that are not used. */
+static void copy_item(struct item *to, const struct item *from)
+{
+	memcpy(to, from, offsetof(struct item, few));
+	if (!from->data && from->size)
+		memcpy(to->few, from->few, from->size + 1);
 }
 
 static void fini_items(struct items *q)
@@ -51,9 +58,9 @@ void out_fini(struct outgoing *o)
 static uint8_t *payload(struct item *item, size_t size)
 {
 	item->size = (uint32_t)size;
-	if (size <= sizeof item->few)
+	if (size < sizeof item->few)
 		return item->few;
-	item->data = mem_new(1, size);
+	item->data = mem_new(1, size + 1);
 	return item->data;
 }
 
@@ -63,7 +70,7 @@ static struct item *start(struct ipam *i, enum ipam_action_type type, bool hold)
 	struct outgoing *o = &i->out;
 	struct item *item = push(hold && o->ticket > o->saved ? &o->held : &o->ready);
 
-	item->action.type = type;
+	item->type = type;
 	item->after = o->ticket;
 	return item;
 }
@@ -75,10 +82,10 @@ static void save(struct ipam *i, enum ipam_table table, uint64_t key, struct byt
 
 	if (value.size)
 		memcpy(room, value.data, value.size);
-	item->action.table = table;
-	item->action.key = key;
-	item->action.ok = put;
-	item->action.ticket = ++i->out.ticket;
+	item->table = table;
+	item->number = key;
+	item->ok = put;
+	item->ticket = ++i->out.ticket;
 }
 
 void out_save(struct ipam *i, enum ipam_table table, uint64_t key, const void *data, size_t size)
@@ -101,7 +108,10 @@ static void add_entry(struct ipam *i, enum ipam_action_type type, const struct e
 	memcpy(room, e->key.data, e->key.size);
 	if (e->value.size)
 		memcpy(room + e->key.size, e->value.data, e->value.size);
-	item->action.entry = *e;
+	item->kind = e->kind;
+	item->peer = e->writer;
+	item->number = e->generation;
+	item->version = e->version;
 }
 
 void out_merge(struct ipam *i, const struct entry_view *e, bool hold)
@@ -125,7 +135,7 @@ void out_send(struct ipam *i, peer_name peer, struct ipam_message *m, bool hold)
 	m->store_id = i->self.store_id;
 	ipam_message_encode(m, &w);
 	item = start(i, IPAM_SEND, hold);
-	item->action.peer = peer;
+	item->peer = peer;
 	memcpy(payload(item, writer_size(&w)), buffer, writer_size(&w));
 	mem_free(buffer);
 }
@@ -137,9 +147,9 @@ void out_address(struct ipam *i, uint64_t request, uint64_t offset, bool fresh)
 	if (!request)
 		return;
 	item = start(i, IPAM_ANSWER, true);
-	item->action.request = request;
-	item->action.ok = true;
-	item->action.offset = offset;
+	item->number = request;
+	item->ok = true;
+	item->offset = offset;
 	item->fresh = fresh;
 }
 
@@ -157,8 +167,8 @@ void out_yes(struct ipam *i, uint64_t request, const char *format, ...)
 	va_end(args);
 	size = strlen(text);
 	item = start(i, IPAM_ANSWER, true);
-	item->action.request = request;
-	item->action.ok = true;
+	item->number = request;
+	item->ok = true;
 	memcpy(payload(item, size + 1), text, size + 1);
 	item->size = (uint32_t)size;
 }
@@ -166,26 +176,71 @@ void out_yes(struct ipam *i, uint64_t request, const char *format, ...)
 void out_no(struct ipam *i, uint64_t request, const struct why *why)
 {
 	struct item *item;
+	size_t size;
 
 	if (!request)
 		return;
+	size = strlen(why->text);
 	item = start(i, IPAM_ANSWER, true);
-	item->action.request = request;
-	item->action.why = *why;
+	item->number = request;
+	item->reason = why->reason;
+	memcpy(payload(item, size + 1), why->text, size + 1);
+	item->size = (uint32_t)size;
 }
 
 /* ---- to the world ---- */
 
-static void fill(struct item *item)
+static void fill_entry(const struct item *item, struct bytes data, struct entry_view *e)
 {
-	const uint8_t *data = item->data ? item->data : item->few;
-	struct ipam_action *a = &item->action;
+	*e = (struct entry_view){
+		.kind = item->kind,
+		.writer = item->peer,
+		.generation = item->number,
+		.version = item->version,
+		.key = bytes_of(data.data, item->key_size),
+		.value = bytes_of(data.data + item->key_size, data.size - item->key_size),
+	};
+}
 
-	if (a->type == IPAM_MERGE || a->type == IPAM_PUT) {
-		a->entry.key = bytes_of(data, item->key_size);
-		a->entry.value = bytes_of(data + item->key_size, item->size - item->key_size);
-	} else if (a->type != IPAM_SAVE || a->ok) {
-		a->bytes = bytes_of(data, item->size);
+static void fill_answer(const struct item *item, struct bytes data, struct ipam_action *a)
+{
+	a->request = item->number;
+	a->ok = item->ok;
+	a->offset = item->offset;
+	if (item->ok)
+		a->bytes = data;
+	else
+		why_set(&a->why, item->reason, "%s", (const char *)data.data);
+}
+
+static void fill(const struct item *item, struct ipam_action *a)
+{
+	struct bytes data = bytes_of(item->data ? item->data : item->few, item->size);
+
+	memset(a, 0, offsetof(struct ipam_action, why));
+	a->type = item->type;
+	switch (item->type) {
+	case IPAM_SAVE:
+		a->table = item->table;
+		a->key = item->number;
+		a->ticket = item->ticket;
+		a->ok = item->ok;
+		if (item->ok)
+			a->bytes = data;
+		break;
+	case IPAM_MERGE:
+	case IPAM_PUT:
+		fill_entry(item, data, &a->entry);
+		break;
+	case IPAM_SEND:
+		a->peer = item->peer;
+		a->bytes = data;
+		break;
+	case IPAM_ANSWER:
+		fill_answer(item, data, a);
+		break;
+	case IPAM_RENEW:
+		break;
 	}
 }
 
@@ -194,8 +249,8 @@ static bool take(struct outgoing *o)
 {
 	while (o->ready.count) {
 		mem_free(o->current.data);
-		o->current = *pop(&o->ready);
-		if (o->current.action.type != IPAM_ANSWER || o->current.action.request)
+		copy_item(&o->current, pop(&o->ready));
+		if (o->current.type != IPAM_ANSWER || o->current.number)
 			return true;
 	}
 	return false;
@@ -212,8 +267,7 @@ bool ipam_next_action(struct ipam *i, struct ipam_action *action)
 	}
 	if (!take(o))
 		return false;
-	fill(&o->current);
-	*action = o->current.action;
+	fill(&o->current, action);
 	return true;
 }
 
@@ -235,7 +289,7 @@ void ipam_on_saved(struct ipam *i, uint64_t ticket, struct mono now)
 	while (o->held.count && o->held.list[o->held.head].after <= o->saved) {
 		struct item *to = push(&o->ready);
 
-		*to = *pop(&o->held);
+		copy_item(to, pop(&o->held));
 	}
 }
 
@@ -245,10 +299,10 @@ static bool forget_answer(struct ipam *i, struct items *q, uint64_t request)
 		struct item *item = &q->list[(q->head + n) & (q->room - 1)];
 		struct address *a;
 
-		if (item->action.type != IPAM_ANSWER || item->action.request != request)
+		if (item->type != IPAM_ANSWER || item->number != request)
 			continue;
-		a = item->fresh ? address_find(i, item->action.offset) : NULL;
-		item->action.request = 0;
+		a = item->fresh ? address_find(i, item->offset) : NULL;
+		item->number = 0;
 		if (a) {
 			out_delete(i, IPAM_TABLE_ADDRESS, a->offset);
 			address_remove(i, a);

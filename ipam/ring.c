@@ -1,8 +1,9 @@
 #include "ring.h"
 
+#include <string.h>
+
 #include <weave/alloc.h>
 #include <weave/must.h>
-#include <weave/writer.h>
 
 /* Pieces of one merge; most have a handful. */
 #define FEW 24u
@@ -75,18 +76,31 @@ void ring_changes_fini(struct ring_changes *c)
 
 /* ---- digest ---- */
 
+__extension__ typedef unsigned __int128 wide;
+
+static uint64_t fold(uint64_t a, uint64_t b)
+{
+	wide v = (wide)a * b;
+
+	return (uint64_t)v ^ (uint64_t)(v >> 64);
+}
+
+/* Two lanes of multiply and fold (as in wyhash, Wang 2019): all runs of a ring are hashed whenever
+ * rings meet, and who could build a collision could as well write the ring.  Published numbers:
+ * every peer must compute the same. */
 static struct hash128 digest_of(const struct run *run)
 {
-	static const struct hash_key published = { 0x776561766572696eu, 0x672d646967657374u };
-	uint8_t form[40];
-	struct writer w = writer_over(form, sizeof form);
+	const uint64_t words[] = { run->start, run->end, (uint64_t)run->epoch << 32 | run->counter,
+				   run->owner.name, run->owner.store_id };
+	struct hash128 h = { 0xa0761d6478bd642fu, 0xe7037ed1a0b428dbu };
 
-	write_u64(&w, run->start);
-	write_u64(&w, run->end);
-	write_u64(&w, (uint64_t)run->epoch << 32 | run->counter);
-	write_u64(&w, run->owner.name);
-	write_u64(&w, run->owner.store_id);
-	return hash128(&published, form, sizeof form);
+	for (size_t n = 0; n < ARRAY_COUNT(words); n++) {
+		h.high = fold(h.high ^ words[n], 0x8ebc6af09c88c6e3u + 2 * n);
+		h.low = fold(h.low + words[n], 0x589965cc75374cc3u + 2 * n);
+	}
+	h.high = fold(h.high, h.low ^ 0x1d8e4e27c47d124fu);
+	h.low = fold(h.low ^ h.high, 0xeb44accab455d165u);
+	return h;
 }
 
 static void toggle(struct ring *r, const struct run *run)
@@ -196,6 +210,21 @@ static void note(struct run **list, size_t *count, size_t *room, const struct ru
 	(*list)[(*count)++] = *run;
 }
 
+static void note_removed(struct ring_changes *c, const struct run *run)
+{
+	note(&c->removed, &c->removed_count, &c->removed_room, run);
+}
+
+static void note_inserted(struct ring_changes *c, const struct run *run)
+{
+	note(&c->inserted, &c->inserted_count, &c->inserted_room, run);
+}
+
+static bool joins(const struct run *a, const struct run *b)
+{
+	return a && b && a->end == b->start && same_value(a, b);
+}
+
 static bool same_run(const struct run *a, const struct run *b)
 {
 	return a->start == b->start && a->end == b->end && same_value(a, b);
@@ -213,10 +242,10 @@ static void compare(const struct pieces *old, const struct pieces *new, struct r
 			i++;
 			j++;
 		} else if (o && (!n || o->start <= n->start)) {
-			note(&c->removed, &c->removed_count, &c->removed_room, o);
+			note_removed(c, o);
 			i++;
 		} else {
-			note(&c->inserted, &c->inserted_count, &c->inserted_room, n);
+			note_inserted(c, n);
 			j++;
 		}
 	}
@@ -239,16 +268,46 @@ static enum ring_result apply(struct ring *r, const struct ring_changes *c)
 	return RING_CHANGED;
 }
 
+/* The common cases, without cutting and joining: nothing new; all new where nobody was; all new in
+ * the place of just one run.  False when it is none of them. */
+static bool merge_simply(struct ring *r, const struct run *run, struct ring_changes *c,
+			 enum ring_result *result)
+{
+	struct run_at at = run_map_find(&r->map, run->start);
+	const struct run *o = run_map_get(&r->map, at);
+	bool same_span = o && o->start == run->start && o->end == run->end;
+
+	if (o && o->start <= run->start && o->end >= run->end && run_compare(run, o) <= 0) {
+		*result = RING_SAME;
+		return true;
+	}
+	if ((!same_span && o && o->start < run->end) || ring_count(r) == RING_RUNS_MAX)
+		return false;
+	if (joins(run_map_before(&r->map, at), run) ||
+	    joins(run, same_span ? run_map_get(&r->map, run_map_next(&r->map, at)) : o))
+		return false;
+	*result = RING_CHANGED;
+	note_inserted(c, run);
+	toggle(r, run);
+	if (same_span) {
+		note_removed(c, o);
+		toggle(r, o);
+		run_map_replace(&r->map, at, run);
+	} else {
+		run_map_insert(&r->map, run);
+	}
+	return true;
+}
+
 enum ring_result ring_merge(struct ring *r, const struct run *run, struct ring_changes *changes)
 {
-	const struct run *have = ring_at(r, run->start);
 	struct pieces old, new;
 	enum ring_result result;
 
 	MUST(!run_check(run, r->size));
 	changes->removed_count = changes->inserted_count = 0;
-	if (have && have->end >= run->end && run_compare(run, have) <= 0)
-		return RING_SAME;
+	if (merge_simply(r, run, changes, &result))
+		return result;
 	pieces_init(&old);
 	pieces_init(&new);
 	collect(r, run, &old);

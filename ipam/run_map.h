@@ -63,6 +63,21 @@ static inline struct run_at run_map_next(const struct run_map *m, struct run_at 
 	return at;
 }
 
+static inline const struct run *run_map_before(const struct run_map *m, struct run_at at)
+{
+	if (at.index > 0)
+		return &m->chunks[at.chunk]->runs[at.index - 1];
+	if (at.chunk == 0)
+		return NULL;
+	return &m->chunks[at.chunk - 1]->runs[m->chunks[at.chunk - 1]->count - 1];
+}
+
+/* Another value for the same offsets. */
+static inline void run_map_replace(struct run_map *m, struct run_at at, const struct run *run)
+{
+	m->chunks[at.chunk]->runs[at.index] = *run;
+}
+
 /* MUST not overlap a run that is there. */
 void run_map_insert(struct run_map *m, const struct run *run);
 /* The run that starts there; MUST be there. */

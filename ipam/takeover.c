@@ -105,6 +105,13 @@ const char *takeovers_load(struct ipam *i, uint64_t start, struct bytes value)
 	return NULL;
 }
 
+void takeovers_forget(struct ipam *i)
+{
+	for (size_t n = 0; n < i->takeovers.marks_count; n++)
+		out_delete(i, IPAM_TABLE_MARK, i->takeovers.marks[n].start);
+	i->takeovers.marks_count = 0;
+}
+
 /* ---- one takeover ---- */
 
 static struct takeover *find_takeover(const struct ipam *i, peer_name victim)

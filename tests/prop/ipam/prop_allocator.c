@@ -14,7 +14,7 @@
 enum { CRASHES = 1, LOST_DISKS = 2, DEATHS = 4, RESETS = 8, COPIES = 16 };
 
 static uint64_t base_seed;
-static uint64_t runs_wanted = 150;
+static uint64_t runs_wanted = 25;
 
 struct sums {
 	uint64_t runs, acknowledged, messages, lost, crashes, granted, disputes;

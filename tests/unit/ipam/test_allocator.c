@@ -794,6 +794,35 @@ static void two_rings_meet_and_stay_apart(void **state)
 	world_free(w);
 }
 
+static void status_counts_and_names_owners(void **state)
+{
+	struct world *w = three_with_space(34);
+	struct ipam_status s;
+	struct ipam_owner o;
+	uint64_t sum = 0;
+	size_t n = 0;
+
+	(void)state;
+	world_crash(w, 2);
+	world_run(w, 3000);
+	ipam_status(w->hosts[1].ipam, &s);
+	assert_int_equal(s.phase, IPAM_READY);
+	assert_string_equal(ipam_phase_text(s.phase), "ready");
+	assert_int_equal(s.allocated, 1);
+	assert_int_equal(s.own_free + s.allocated, s.own);
+	assert_int_equal(s.own_unconfirmed, 0);
+	for (; ipam_owner_at(w->hosts[1].ipam, n, &o); n++) {
+		assert_int_equal(o.peer, 0x0a + n);
+		assert_true(o.known);
+		assert_int_equal(o.reachable, n != 2);
+		assert_true(o.owned > 0 && (n == 2 || o.free < o.owned));
+		sum += o.owned;
+	}
+	assert_int_equal(n, s.owners);
+	assert_int_equal(sum, w->universe.size);
+	world_free(w);
+}
+
 static void pieces_of_ours_are_joined(void **state)
 {
 	struct world *w = world_new(33, 2, "10.32.0.0/26", IPAM_CONSENSUS, 1);
@@ -852,6 +881,7 @@ int main(void)
 		cmocka_unit_test(reset_gives_everything_to_an_heir),
 		cmocka_unit_test(the_heir_collects_late_gifts),
 		cmocka_unit_test(two_rings_meet_and_stay_apart),
+		cmocka_unit_test(status_counts_and_names_owners),
 		cmocka_unit_test(pieces_of_ours_are_joined),
 	};
 

@@ -17,7 +17,8 @@ static struct universe universe(const char *text)
 	struct cidr c;
 	struct why why;
 
-	assert_true(cidr_parse(text, &c) && universe_init(&u, c, &why));
+	assert_true(cidr_parse(text, &c));
+	assert_true(universe_init(&u, c, &why));
 	return u;
 }
 

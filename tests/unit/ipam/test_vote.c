@@ -224,8 +224,10 @@ static void ring_ids_tell_rings_apart(void **state)
 	struct why why;
 
 	(void)state;
-	assert_true(cidr_parse("10.32.0.0/12", &c) && universe_init(&u, c, &why));
-	assert_true(cidr_parse("10.48.0.0/12", &c) && universe_init(&other, c, &why));
+	assert_true(cidr_parse("10.32.0.0/12", &c));
+	assert_true(universe_init(&u, c, &why));
+	assert_true(cidr_parse("10.48.0.0/12", &c));
+	assert_true(universe_init(&other, c, &why));
 	proposal_make(&p, seeds[0], seeds, 2);
 	q = p;
 	assert_int_equal(proposal_ring_id(&u, &p), proposal_ring_id(&u, &q));
