@@ -582,16 +582,17 @@ static void send_frames(struct sim *s, const uint32_t *component, uint32_t sende
 	sim_run(s, FRAMES_WAIT_US);
 }
 
-/* Changes of any router's view of the graph, all added up. */
+/* Changes of any router's view of the graph, all added up; one that is due makes it odd. */
 static uint64_t graph_changes(const struct sim *s)
 {
-	uint64_t sum = 0;
+	uint64_t sum = 0, due = 0;
 
 	for (uint32_t i = 0; i < s->count; i++)
-		if (sim_router_runs(s->routers[i]))
-			sum += topology_version(topology_of(s->routers[i])) +
-			       topology_dirty(topology_of(s->routers[i]));
-	return sum;
+		if (sim_router_runs(s->routers[i])) {
+			sum += topology_version(topology_of(s->routers[i]));
+			due |= topology_dirty(topology_of(s->routers[i]));
+		}
+	return 2 * sum + due;
 }
 
 void sim_check_frames(struct sim *s, uint32_t senders)
@@ -608,7 +609,7 @@ void sim_check_frames(struct sim *s, uint32_t senders)
 		const char *wrong = NULL;
 
 		send_frames(s, component, senders);
-		if (graph_changes(s) == before) {
+		if (graph_changes(s) == before && before % 2 == 0) {
 			for (uint64_t id = first; id < s->frame_next && !wrong; id++)
 				wrong = check_frame(s, id, component, why);
 			if (wrong && !s->failed)

@@ -255,8 +255,21 @@ static void faults(struct sim *s)
 
 /* ---- rest ---- */
 
+static bool is_target(const struct sim *s, uint32_t of)
+{
+	for (uint32_t i = 0; i < s->count; i++)
+		for (uint32_t k = 0; k < s->routers[i]->disk.targets_count; k++)
+			if (s->routers[i]->disk.targets[k] == of)
+				return true;
+	return false;
+}
+
 static void end_faults(struct sim *s)
 {
+	/* Those who said goodbye are gone when their second is over. */
+	sim_run(s, 1100 * SIM_MS);
+	if (s->failed)
+		return;
 	sim_trace(s, "peace", 0, 0, 0);
 	for (uint32_t i = 0; i < s->count * s->count; i++)
 		s->links[i].loss_ppm = s->links[i].dup_ppm = s->links[i].reorder_ppm = 0;
@@ -264,13 +277,10 @@ static void end_faults(struct sim *s)
 		if (s->routers[i]->frozen)
 			sim_router_freeze(s->routers[i], false);
 	sim_net_heal(s);
-	/* Without discovery the graph of targets must stay in one piece to be interesting. */
+	/* Whom others were told of is back: who lost his store knows nobody else. */
 	for (uint32_t i = 0; i < s->count; i++)
-		if (!sim_router_runs(s->routers[i]) &&
-		    (often(s, 85) || !s->routers[i]->config.discovery))
+		if (!sim_router_runs(s->routers[i]) && (often(s, 85) || is_target(s, i)))
 			restart(s, s->routers[i]);
-	/* Those who said goodbye are gone when their second is over. */
-	sim_run(s, 1100 * SIM_MS);
 }
 
 void sim_random_run(const struct sim_plan *plan, struct sim_result *result)
@@ -290,8 +300,8 @@ void sim_random_run(const struct sim_plan *plan, struct sim_result *result)
 	make_routers(s);
 	start_all(s);
 	faults(s);
-	peace_us = s->clock.now_us;
 	end_faults(s);
+	peace_us = s->clock.now_us;
 	sim_await_converged(s, CONVERGE_LIMIT_US);
 	*result = (struct sim_result){ .seed = plan->seed,
 				       .converge_us = s->clock.now_us - peace_us };
