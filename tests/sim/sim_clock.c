@@ -10,6 +10,9 @@ void sim_clock_init(struct sim_clock *c)
 
 void sim_clock_fini(struct sim_clock *c)
 {
+	for (size_t i = 0; i < c->count; i++)
+		if (c->heap[i].owned)
+			mem_free(c->heap[i].what);
 	mem_free(c->heap);
 	*c = (struct sim_clock){ 0 };
 }
@@ -19,14 +22,8 @@ static bool before(const struct sim_event *a, const struct sim_event *b)
 	return a->at_us != b->at_us ? a->at_us < b->at_us : a->sequence < b->sequence;
 }
 
-void sim_clock_add(struct sim_clock *c, uint64_t at_us, sim_fire *fire, void *what,
-		   uint64_t argument)
+static void add(struct sim_clock *c, struct sim_event event)
 {
-	struct sim_event event = { .at_us = at_us > c->now_us ? at_us : c->now_us,
-				   .sequence = c->sequence++,
-				   .fire = fire,
-				   .what = what,
-				   .argument = argument };
 	size_t at = c->count++;
 
 	if (at == c->room) {
@@ -38,6 +35,27 @@ void sim_clock_add(struct sim_clock *c, uint64_t at_us, sim_fire *fire, void *wh
 		at = (at - 1) / 2;
 	}
 	c->heap[at] = event;
+}
+
+void sim_clock_add(struct sim_clock *c, uint64_t at_us, sim_fire *fire, void *what,
+		   uint64_t argument)
+{
+	add(c, (struct sim_event){ .at_us = at_us > c->now_us ? at_us : c->now_us,
+				   .sequence = c->sequence++,
+				   .fire = fire,
+				   .what = what,
+				   .argument = argument });
+}
+
+void sim_clock_add_owned(struct sim_clock *c, uint64_t at_us, sim_fire *fire, void *what,
+			 uint64_t argument)
+{
+	add(c, (struct sim_event){ .at_us = at_us > c->now_us ? at_us : c->now_us,
+				   .sequence = c->sequence++,
+				   .fire = fire,
+				   .what = what,
+				   .argument = argument,
+				   .owned = true });
 }
 
 /* The last event of the heap sinks from its top to its place. */

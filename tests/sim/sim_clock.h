@@ -24,6 +24,7 @@ struct sim_event {
 	sim_fire *fire;
 	void *what; /* the one who adds it sees to it that it lives until then */
 	uint64_t argument;
+	bool owned; /* 'what' is freed when it never fires */
 };
 
 struct sim_clock {
@@ -39,6 +40,10 @@ void sim_clock_fini(struct sim_clock *c);
 /* 'at_us' in the past means now. */
 void sim_clock_add(struct sim_clock *c, uint64_t at_us, sim_fire *fire, void *what,
 		   uint64_t argument);
+
+/* The same for a 'what' from mem_new that whoever fires frees. */
+void sim_clock_add_owned(struct sim_clock *c, uint64_t at_us, sim_fire *fire, void *what,
+			 uint64_t argument);
 
 /* Takes the earliest event that is due by 'until_us' and moves time there; false when there is
  * none: then time is 'until_us'. */

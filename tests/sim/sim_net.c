@@ -45,7 +45,7 @@ static void send_copy(struct sim_router *r, const struct sim_link *l, uint32_t t
 	d->to = to;
 	d->size = (uint32_t)size;
 	memcpy(d->data, data, size);
-	sim_clock_add(&s->clock, at, arrives, d, s->stats.datagrams);
+	sim_clock_add_owned(&s->clock, at, arrives, d, s->stats.datagrams);
 }
 
 void sim_datagram_send(struct sim_router *r, struct netaddr to, const uint8_t *data, size_t size)

@@ -231,8 +231,9 @@ static void resolve(struct sim_router *r, uint32_t target, const char *text)
 	if (sscanf(text, "host-%u", &number) != 1)
 		number = 0;
 	*q = (struct resolution){ target, r->index, r->incarnation };
-	sim_clock_add(&s->clock, s->clock.now_us + sim_between(&s->net_rng, SIM_MS, 50 * SIM_MS),
-		      resolved, q, number ? number - 1 : UINT32_MAX);
+	sim_clock_add_owned(&s->clock,
+			    s->clock.now_us + sim_between(&s->net_rng, SIM_MS, 50 * SIM_MS),
+			    resolved, q, number ? number - 1 : UINT32_MAX);
 }
 
 static void carry_out(struct sim_router *r, const struct gossip_action *a)
