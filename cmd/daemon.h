@@ -20,7 +20,7 @@
 
 #include <weave/gossip_io.h>
 #include <weave/router_io.h>
-#include "../plugin/server_io.h"
+#include <weave/server_io.h>
 
 /* A container, or the host itself, as last published. */
 struct local_endpoint {

@@ -113,7 +113,11 @@ static int refuse_open(const char *path, int rc, struct why *why)
 	return rc;
 }
 
-/* 1: 'a' is filled; 0: the container is gone, or this port was never finished. */
+enum { PORT_HALF_MADE, PORT_READ, PORT_OUT_OF_SIGHT };
+
+/* READ: 'a' is filled.  HALF_MADE: it never got its alias.  OUT_OF_SIGHT: the path leads elsewhere
+ * by now, but the container lives, since the kernel takes a veth away with either of its
+ * namespaces: attached by the number of a process that has ended, say.  Or a negative errno. */
 static int read_attachment(const char *bridge, const struct net_link *port, struct attachment *a,
 			   struct why *why)
 {
@@ -121,17 +125,17 @@ static int read_attachment(const char *bridge, const struct net_link *port, stru
 	int rc;
 
 	if (!attach_alias_parse(port->alias, bridge, a))
-		return 0;
+		return PORT_HALF_MADE;
 	rc = inside_open(&in, a->netns);
 	if (rc)
-		return means_gone(rc) ? 0 : refuse_open(a->netns, rc, why);
+		return means_gone(rc) ? PORT_OUT_OF_SIGHT : refuse_open(a->netns, rc, why);
 	rc = read_container_end(&in, port, a);
 	if (rc && rc != -ENODEV)
 		explain(in.net, rc, why);
 	inside_close(&in);
 	if (rc)
-		return rc == -ENODEV ? 0 : rc;
-	return 1;
+		return rc == -ENODEV ? PORT_OUT_OF_SIGHT : rc;
+	return PORT_READ;
 }
 
 /* A port of this bridge, or one that lost it: somebody deleted the bridge or unplugged the port.
@@ -173,10 +177,12 @@ int attach_list(struct net *net, const struct net_bridge *bridge, struct attachm
 			continue;
 		memset(&(*list)[n], 0, sizeof **list);
 		rc = read_attachment(bridge->names.bridge, &links[i], &(*list)[n], why);
-		if (rc == 0)
+		if (rc == PORT_READ)
+			n++;
+		if (rc == PORT_HALF_MADE)
 			rc = explain(net, net_link_delete(net, links[i].ifindex), why);
 		else if (rc > 0)
-			n++, rc = plug_in(net, bridge, &links[i], why);
+			rc = plug_in(net, bridge, &links[i], why);
 	}
 	mem_free(links);
 	if (rc) {
@@ -186,6 +192,48 @@ int attach_list(struct net *net, const struct net_bridge *bridge, struct attachm
 	}
 	*count = n;
 	return 0;
+}
+
+/* A container that is out of sight is seen again when somebody names its namespace anew: its port
+ * takes 'path' for the one that leads elsewhere. */
+static void adopt_path(struct net *net, const struct net_bridge *bridge, struct inside *in,
+		       const char *path)
+{
+	struct net_link end, port;
+	struct attachment *a = mem_new(1, sizeof *a);
+	char alias[NET_ALIAS_SIZE];
+	struct why unused;
+
+	if (strlen(path) <= ATTACH_NETNS_MAX &&
+	    net_link_find(in->net, ATTACH_INTERFACE, &end) == 0 &&
+	    net_link_get(net, end.peer, &port) == 0 && port.peer == end.ifindex &&
+	    is_container_port(bridge, &port, a) &&
+	    read_attachment(bridge->names.bridge, &port, a, &unused) == PORT_OUT_OF_SIGHT) {
+		attach_alias(bridge->names.bridge, a->id, path, alias);
+		/* If that fails the container stays as it was, and the request says so. */
+		(void)net_link_set_alias(net, port.ifindex, alias);
+	}
+	mem_free(a);
+}
+
+/* What was attached under 'id' before and is out of sight makes room for the new one. */
+static void remove_out_of_sight(struct net *net, const struct net_bridge *bridge, const char *id)
+{
+	struct attachment *a = mem_new(1, sizeof *a);
+	struct net_link *links = NULL;
+	size_t count = 0;
+	struct why unused;
+
+	if (!id || strcmp(id, ATTACH_UNKNOWN_ID) == 0 || net_links(net, 0, &links, &count))
+		count = 0;
+	for (size_t i = 0; i < count; i++)
+		if (is_container_port(bridge, &links[i], a) &&
+		    read_attachment(bridge->names.bridge, &links[i], a, &unused) ==
+			    PORT_OUT_OF_SIGHT &&
+		    strcmp(a->id, id) == 0)
+			net_link_delete(net, links[i].ifindex);
+	mem_free(links);
+	mem_free(a);
 }
 
 /* ---- the container's side ---- */
@@ -476,6 +524,7 @@ static int carry_out(struct net *net, const struct net_bridge *bridge,
 		return rc;
 	if (plan->stale)
 		net_link_delete(net, plan->stale->ifindex);
+	remove_out_of_sight(net, bridge, req->id);
 	rc = explain(net, net_link_get(net, port.ifindex, &port), why);
 	if (rc == 0)
 		rc = explain(in->net, read_container_end(in, &port, &a), why);
@@ -501,8 +550,10 @@ int attach_add(struct net *net, const struct net_bridge *bridge, const struct at
 
 	if (rc == 0)
 		rc = open_container(&in, req->netns, why);
-	if (rc == 0)
+	if (rc == 0) {
+		adopt_path(net, bridge, &in, req->netns);
 		rc = make_plan(net, bridge, req, &in, &list, &plan, why);
+	}
 	if (rc == 0)
 		rc = carry_out(net, bridge, req, &in, &plan, result, why);
 	inside_close(&in);
@@ -557,17 +608,19 @@ static void detach_report(const struct detach_plan *plan, struct detached *resul
 			result->left.cidrs[result->left.cidrs_count++] = a->cidrs[i];
 }
 
-static int identify_path(const char *path, struct netns_id *id, struct why *why)
+/* Tells which namespace 'path' leads to, and sees a container of ours in it again. */
+static int look_inside(struct net *net, const struct net_bridge *bridge, const char *path,
+		       struct netns_id *id, struct why *why)
 {
-	int fd, rc = netns_open(path, &fd);
+	struct inside in;
+	int rc = inside_open(&in, path);
 
 	if (rc)
 		return refuse_open(path, rc, why);
-	rc = netns_identify(fd, id);
-	close(fd);
-	if (rc)
-		why_set(why, WHY_INVALID, "network namespace %.80s: %s", path, strerror(-rc));
-	return rc;
+	*id = in.id;
+	adopt_path(net, bridge, &in, path);
+	inside_close(&in);
+	return 0;
 }
 
 int attach_remove(struct net *net, const struct net_bridge *bridge,
@@ -577,7 +630,7 @@ int attach_remove(struct net *net, const struct net_bridge *bridge,
 	struct netns_id netns = { 0, 0 };
 	struct detach_plan plan;
 	size_t count;
-	int rc = req->netns ? identify_path(req->netns, &netns, why) : 0;
+	int rc = req->netns ? look_inside(net, bridge, req->netns, &netns, why) : 0;
 
 	if (rc == 0)
 		rc = attach_list(net, bridge, &list, &count, why);

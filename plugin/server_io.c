@@ -1,4 +1,4 @@
-#include "server_io.h"
+#include <weave/server_io.h>
 
 #include <errno.h>
 #include <fcntl.h>

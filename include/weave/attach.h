@@ -69,8 +69,10 @@ struct detached {
 int attach_remove(struct net *net, const struct net_bridge *bridge,
 		  const struct detach_request *req, struct detached *result, struct why *why);
 
-/* All attachments, in order of host interface index; mem_free(*list).  Veths whose container is
- * gone are removed on the way, and those that lost the bridge are plugged in again. */
+/* All attachments, in order of host interface index; mem_free(*list).  On the way
+ * veths that were never finished are removed, and those that lost the bridge plugged in again.  A
+ * container whose path leads elsewhere by now keeps its network, but is not listed until its
+ * namespace is named anew, by attach_add or attach_remove. */
 int attach_list(struct net *net, const struct net_bridge *bridge, struct attachment **list,
 		size_t *count, struct why *why);
 

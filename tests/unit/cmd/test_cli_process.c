@@ -24,7 +24,7 @@
 #include <weave/must.h>
 
 #include "../../../cmd/cli_process_io.h"
-#include "../../../plugin/server_io.h"
+#include <weave/server_io.h>
 #include "../plugin/fake_ops.h"
 
 struct bench {

@@ -1,3 +1,5 @@
+#include <fcntl.h>
+
 #include "../net/testing.h"
 
 #include <arpa/inet.h>
@@ -375,15 +377,62 @@ static void leftovers_are_cleaned(void **state)
 	NET_OK(f->net, net_veth_create(f->net, &foreign));
 	WHY_OK(why, attach(f, 0, "c1", "10.2.1.1/24", NULL, &a, &why));
 	assert_int_equal(ports_count(f), 2);
-	/* Its path leads nowhere any more, although somebody still lives there. */
-	f->containers[2].fd = dup(f->containers[0].fd);
-	close(f->containers[0].fd);
-	f->containers[0].fd = -1;
+	assert_int_equal(list(f, &found), 1);
+	mem_free(found);
+}
+
+/* The path of container 0 leads to no namespace any more; container 2 is another way to it. */
+static void lose_path_of_first(struct fixture *f)
+{
+	int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	assert_true(dup2(f->containers[0].fd, f->containers[2].fd) >= 0);
+	/* The number stays in use, or the next namespace that is opened would get it. */
+	assert_true(dup2(nothing, f->containers[0].fd) >= 0);
+	close(nothing);
+}
+
+static void container_whose_path_is_gone_keeps_its_network(void **state)
+{
+	struct fixture *f = *state;
+	struct attachment a, *found;
+	struct detach_request by_path = { 0 };
+	struct detached d;
+	struct why why;
+	int port;
+
+	WHY_OK(why, attach(f, 0, "c1", "10.2.1.1/24", NULL, &a, &why));
+	port = a.ifindex;
+	/* As when the process by whose number it was attached has ended, and others live on. */
+	lose_path_of_first(f);
 	assert_int_equal(list(f, &found), 0);
 	mem_free(found);
 	assert_int_equal(ports_count(f), 1);
-	/* Its address is free again. */
-	WHY_OK(why, attach(f, 1, "c2", "10.2.1.1/24", NULL, &a, &why));
+	/* Named anew it is seen again, with its addresses ... */
+	WHY_OK(why, attach(f, 2, "c1", "10.2.1.1/24", NULL, &a, &why));
+	assert_int_equal(a.ifindex, port);
+	assert_int_equal(list(f, &found), 1);
+	assert_string_equal(found[0].netns, f->containers[2].path);
+	mem_free(found);
+	/* ... and can be detached. */
+	by_path.netns = f->containers[2].path;
+	WHY_OK(why, attach_remove(f->net, &f->bridge, &by_path, &d, &why));
+	assert_int_equal(ports_count(f), 0);
+}
+
+static void restarted_container_replaces_one_out_of_sight(void **state)
+{
+	struct fixture *f = *state;
+	struct attachment a, *found;
+	struct why why;
+
+	WHY_OK(why, attach(f, 0, "c1", "10.2.1.1/24", NULL, &a, &why));
+	lose_path_of_first(f);
+	WHY_OK(why, attach(f, 1, "c1", "10.2.1.1/24", NULL, &a, &why));
+	assert_int_equal(ports_count(f), 1);
+	assert_int_equal(list(f, &found), 1);
+	assert_int_equal(found[0].ifindex, a.ifindex);
+	mem_free(found);
 }
 
 static void path_of_another_namespace_is_not_ours(void **state)
@@ -510,6 +559,8 @@ int main(void)
 		TEST(secondary_addresses_survive),
 		TEST(attachments_are_found_again),
 		TEST(leftovers_are_cleaned),
+		TEST(container_whose_path_is_gone_keeps_its_network),
+		TEST(restarted_container_replaces_one_out_of_sight),
 		TEST(path_of_another_namespace_is_not_ours),
 		TEST(restarted_container_comes_back),
 		TEST(attach_announces),

@@ -22,7 +22,7 @@
 #include <cmocka.h>
 #include <ev.h>
 
-#include "../../../plugin/server_io.h"
+#include <weave/server_io.h>
 #include "fake_ops.h"
 
 #define PATIENCE_S 20.0

@@ -8,8 +8,8 @@
  * 10 s without progress and 30 s for one request.  A client that does not read holds one
  * connection and the answer made for it, until the time is over.
  */
-#ifndef WEAVE_PLUGIN_SERVER_IO_H
-#define WEAVE_PLUGIN_SERVER_IO_H
+#ifndef WEAVE_SERVER_IO_H
+#define WEAVE_SERVER_IO_H
 
 #include <weave/addr.h>
 #include <weave/api.h>
