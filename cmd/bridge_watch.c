@@ -15,6 +15,7 @@
 #define RELIST_DELAY_S 0.1
 #define EVENTS_PER_TURN 256
 #define SEGMENT_DEFAULT 0u
+#define CONTAINER_PORT ATTACH_PORT_PREFIX
 
 static void on_capture_gone(void *ctx);
 static bool open_monitor(struct daemon *d, struct why *why);
@@ -199,6 +200,11 @@ static void on_link(struct daemon *d, const struct net_link *link)
 	/* IFF_UP is bit 0. */
 	if (is_ours(d, link->name) && (!(link->flags & 1) || unplugged))
 		soon(d, &d->repair, REPAIR_DELAY_S);
+	/* A container's port is made with its master; without one it was pulled out, and listing
+	 * plugs it in again. */
+	if (link->master == 0 && strcmp(link->kind, "veth") == 0 &&
+	    strncmp(link->name, CONTAINER_PORT, sizeof CONTAINER_PORT - 1) == 0)
+		soon(d, &d->relist, RELIST_DELAY_S);
 }
 
 static void on_event(struct daemon *d, const struct net_event *e)

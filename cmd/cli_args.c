@@ -19,7 +19,7 @@ static const char usage[] =
 	"                      [--status-addr <ip:port>] [--socket-group <group>]\n"
 	"                      [--log-level <level>] [--resume] <peer> ...\n"
 	"      stop\n"
-	"      reset         [--force] [--weave-bridge <name>]\n"
+	"      reset         [--force]\n"
 	"\n"
 	"weave connect       [--replace] [<peer> ...]\n"
 	"      forget        <peer> ...\n"
@@ -165,14 +165,11 @@ static enum cli_verdict parse_reset(struct parser *p)
 	const char *arg;
 
 	while ((arg = take(p))) {
-		if (strcmp(arg, "--force") == 0) {
-			p->a->force = true;
-		} else if (!is_option(p, arg, "--weave-bridge", &p->a->bridge)) {
+		if (strcmp(arg, "--force") != 0) {
 			text_add(p->message, "unexpected argument '%.100s'", arg);
 			return CLI_USAGE;
-		} else if (!p->a->bridge) {
-			return misused(p, "--weave-bridge needs a name");
 		}
+		p->a->force = true;
 	}
 	return CLI_RUN;
 }

@@ -48,7 +48,6 @@ struct cli_args {
 	const char *run_dir, *state_dir; /* NULL: neither given */
 	bool json;
 	bool force;	       /* reset */
-	const char *bridge;    /* reset: NULL if not given */
 	bool replace;	       /* connect */
 	bool multicast_route;  /* attach */
 	bool masquerade;       /* expose */

@@ -507,28 +507,8 @@ int cli_stop(const char *run_dir)
 
 /* --- reset -------------------------------------------------------------------------------- */
 
-/* The bridge of the router that runs, if one does. */
-static void find_bridge(const char *run_dir, struct text *bridge)
+int cli_reset(const char *run_dir, const char *state_dir)
 {
-	struct cli_request request = { .method = "GET",
-				       .path = "/report?format=%7B%7B.Router.Bridge%7D%7D",
-				       .timeout_s = STOP_ANSWER_S };
-	struct cli_answer answer;
-	struct text path = { 0 };
-
-	text_add(&path, "%s/weave.sock", run_dir);
-	request.socket_path = text_string(&path);
-	cli_http(&request, &answer);
-	if (!answer.failure && answer.status == 200)
-		text_add_string(bridge, text_string(&answer.body));
-	cli_answer_fini(&answer);
-	text_fini(&path);
-}
-
-int cli_reset(const char *run_dir, const char *state_dir, const char *bridge)
-{
-	const char *option[] = { "--weave-bridge", NULL };
-	struct text found = { 0 };
 	char **argv;
 	int result;
 
@@ -536,16 +516,11 @@ int cli_reset(const char *run_dir, const char *state_dir, const char *bridge)
 		fprintf(stderr, "weave reset: only root may do that\n");
 		return 1;
 	}
-	if (!bridge)
-		find_bridge(run_dir, &found);
-	option[1] = bridge ? bridge : text_string(&found);
 	result = cli_stop(run_dir);
 	if (result == 0) {
-		argv = weaver_arguments(run_dir, state_dir, "--reset", NULL, option,
-					option[1][0] ? 2 : 0);
+		argv = weaver_arguments(run_dir, state_dir, "--reset", NULL, NULL, 0);
 		result = run_weaver(argv);
 		mem_free(argv);
 	}
-	text_fini(&found);
 	return result;
 }

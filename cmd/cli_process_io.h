@@ -20,9 +20,8 @@ int cli_launch(const char *run_dir, const char *state_dir, const char *const *ar
 /* 0 also when no router runs (with a note). */
 int cli_stop(const char *run_dir);
 
-/* Runs `weaver --reset`, after a stop.  'bridge' NULL: that of the router that runs, else the
- * usual one. */
-int cli_reset(const char *run_dir, const char *state_dir, const char *bridge);
+/* Runs `weaver --reset`, after a stop. */
+int cli_reset(const char *run_dir, const char *state_dir);
 
 /* Runs `weaver --version`. */
 int cli_daemon_version(void);

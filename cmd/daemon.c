@@ -20,6 +20,7 @@
 #define IPV4_UDP_HEADERS 28u
 #define PERSIST_RETRY_S 5.
 #define STOP_LIMIT_S 1.
+#define READDRESS_S 10. /* how soon a new address of the host is told */
 
 static uint64_t random_u64(void)
 {
@@ -234,17 +235,31 @@ static bool nickname(struct daemon *d, char *out, size_t size, struct why *why)
 }
 
 /* Global addresses of the host, so that peers can find us; not those on our own bridge. */
-static void own_addresses(struct daemon *d, struct gossip_config *c)
+static bool own_addresses(struct daemon *d, struct ip_addr *own, uint8_t *own_count)
 {
 	struct net_address *list = NULL;
 	size_t count = 0;
 
+	*own_count = 0;
 	if (net_addresses(d->net, 0, &list, &count))
-		return;
-	for (size_t i = 0; i < count && c->addresses_count < ADDRESSES_PER_PEER_MAX; i++)
+		return false;
+	for (size_t i = 0; i < count && *own_count < ADDRESSES_PER_PEER_MAX; i++)
 		if (list[i].scope == 0 && list[i].ifindex != d->bridge.bridge_ifindex)
-			c->addresses[c->addresses_count++] = list[i].cidr.ip;
+			own[(*own_count)++] = list[i].cidr.ip;
 	mem_free(list);
+	return true;
+}
+
+static void on_readdress(struct ev_loop *loop, struct ev_timer *w, int events)
+{
+	struct daemon *d = w->data;
+	struct ip_addr own[ADDRESSES_PER_PEER_MAX];
+	uint8_t count;
+
+	(void)loop;
+	(void)events;
+	if (own_addresses(d, own, &count))
+		gossip_set_addresses(engine_gossip(d->engine), own, count, mono_now());
 }
 
 static bool configure_engine(struct daemon *d, uint32_t underlay_mtu, struct why *why)
@@ -259,7 +274,7 @@ static bool configure_engine(struct daemon *d, uint32_t underlay_mtu, struct why
 	g->conn_limit = d->options->conn_limit;
 	g->discovery = d->options->discovery;
 	g->overlays = OVERLAY_SLEEVE;
-	own_addresses(d, g);
+	own_addresses(d, g->addresses, &g->addresses_count);
 	g->instance = random_u64() | 1;
 	g->store_id = d->state.store_id;
 	g->generation = d->state.generation;
@@ -295,6 +310,23 @@ static uint32_t underlay_mtu(struct daemon *d)
 	if (net_underlay_mtu(d->net, except, 1, &mtu) || mtu == 0)
 		mtu = UNDERLAY_MTU_DEFAULT;
 	return mtu < UNDERLAY_MTU_MIN ? UNDERLAY_MTU_MIN : mtu;
+}
+
+/* A router that starts on another bridge than before would leave the old one behind for ever. */
+static bool keep_bridge(struct daemon *d, struct why *why)
+{
+	char before[NET_NAME_SIZE];
+	struct net_link link;
+
+	if (run_dir_bridge(d->run_dir, before, sizeof before) &&
+	    strcmp(before, d->options->bridge) != 0 && net_link_find(d->net, before, &link) == 0) {
+		why_set(why, WHY_INVALID,
+			"the bridge %s of the last run is still there: run weave reset first, or "
+			"launch with --weave-bridge %s",
+			before, before);
+		return false;
+	}
+	return run_dir_keep_bridge(d->run_dir, d->options->bridge, why) == 0;
 }
 
 static bool open_bridge(struct daemon *d, uint32_t underlay, struct why *why)
@@ -341,9 +373,11 @@ static void init_watchers(struct daemon *d)
 	ev_timer_init(&d->deadline, on_deadline, 0., 0.);
 	ev_timer_init(&d->persist_retry, on_persist_retry, 0., 0.);
 	ev_timer_init(&d->stop_limit, on_stop_limit, 0., 0.);
+	ev_timer_init(&d->readdress, on_readdress, READDRESS_S, READDRESS_S);
 	ev_signal_init(&d->terminate, on_signal, SIGTERM);
 	ev_signal_init(&d->interrupt, on_signal, SIGINT);
 	d->prepare.data = d->deadline.data = d->persist_retry.data = d;
+	d->readdress.data = d;
 	d->stop_limit.data = d->terminate.data = d->interrupt.data = d;
 }
 
@@ -372,7 +406,7 @@ bool daemon_start(struct daemon *d, const struct weaver_options *options, struct
 	if (!take_identity(d, why))
 		return false;
 	underlay = underlay_mtu(d);
-	if (run_dir_keep_bridge(d->run_dir, options->bridge, why))
+	if (!keep_bridge(d, why))
 		return false;
 	if (!open_bridge(d, underlay, why))
 		return false;
@@ -384,6 +418,7 @@ bool daemon_start(struct daemon *d, const struct weaver_options *options, struct
 	connections_start(d->connections, engine_gossip(d->engine));
 	sleeve_socket_start(d->sleeve, engine_router(d->engine), daemon_flush, d);
 	ev_prepare_start(loop, &d->prepare);
+	ev_timer_start(loop, &d->readdress);
 	ev_signal_start(loop, &d->terminate);
 	ev_signal_start(loop, &d->interrupt);
 	/* Only now: a start that fails must not cost the targets of the last one. */
@@ -401,6 +436,7 @@ void daemon_fini(struct daemon *d)
 	ev_timer_stop(d->loop, &d->deadline);
 	ev_timer_stop(d->loop, &d->persist_retry);
 	ev_timer_stop(d->loop, &d->stop_limit);
+	ev_timer_stop(d->loop, &d->readdress);
 	ev_signal_stop(d->loop, &d->terminate);
 	ev_signal_stop(d->loop, &d->interrupt);
 	server_free(d->server);

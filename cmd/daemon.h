@@ -60,7 +60,7 @@ struct daemon {
 	struct api_ops ops; /* the server borrows it */
 
 	struct ev_prepare prepare;
-	struct ev_timer deadline, persist_retry, repair, relist, stop_limit;
+	struct ev_timer deadline, persist_retry, repair, relist, stop_limit, readdress;
 	struct ev_io monitor_readable;
 	struct ev_signal terminate, interrupt;
 };

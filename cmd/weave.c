@@ -266,7 +266,7 @@ static int run(struct cli_args *a)
 	case CLI_STOP:
 		return cli_stop(run_dir(a));
 	case CLI_RESET:
-		return cli_reset(run_dir(a), state_dir(a), a->bridge);
+		return cli_reset(run_dir(a), state_dir(a));
 	case CLI_CONNECT:
 		return peers(a, "/connect");
 	case CLI_FORGET:

@@ -79,6 +79,7 @@ bool gossip_next_action(struct gossip *g, struct gossip_action *action)
 
 static void add_own_addresses(struct gossip *g)
 {
+	g->own_addresses_count = 0;
 	for (unsigned i = 0; i < g->config.addresses_count; i++)
 		g->own_addresses[g->own_addresses_count++] =
 			(struct netaddr){ g->config.addresses[i], g->config.port };
@@ -357,4 +358,24 @@ void gossip_check(struct gossip *g)
 	MUST(g->own.count <= WRITER_ENTRIES_MAX);
 	store_check_all(g->store);
 	topology_check(g->topology);
+}
+
+void gossip_set_addresses(struct gossip *g, const struct ip_addr *addresses, size_t count,
+			  struct mono now)
+{
+	struct gossip_config *c = &g->config;
+	struct ip_addr fresh[ADDRESSES_PER_PEER_MAX] = { 0 };
+
+	if (count > ADDRESSES_PER_PEER_MAX)
+		count = ADDRESSES_PER_PEER_MAX;
+	for (size_t i = 0; i < count; i++)
+		fresh[i] = addresses[i];
+	if (count == c->addresses_count && memcmp(fresh, c->addresses, sizeof fresh) == 0)
+		return;
+	g->now = now;
+	memcpy(c->addresses, fresh, sizeof fresh);
+	c->addresses_count = (uint8_t)count;
+	add_own_addresses(g);
+	entries_put_peer(g);
+	gossip_settle(g);
 }

@@ -7,9 +7,6 @@
 
 #include <weave/attach.h>
 
-/* Container veths on the host are named by this and 7 hex digits. */
-#define ATTACH_PORT_PREFIX "vethwl"
-
 /* Can an interface have this address?  Refuses network and broadcast addresses, multicast,
  * loopback, unspecified and IPv6 link-local ones, and prefix 0. */
 int attach_check_cidr(struct cidr cidr, struct why *why);

@@ -16,11 +16,12 @@
 
 #include <weave/net.h>
 
-#define ATTACH_CIDRS_MAX 64u	 /* addresses of one container, and of the host on the bridge */
-#define ATTACH_ID_MAX 64u	 /* bytes: a full Docker id */
-#define ATTACH_NETNS_MAX 160u	 /* bytes: with the id it must fit an alias of 255 */
-#define ATTACH_UNKNOWN_ID "_"	 /* a namespace without a container id */
-#define ATTACH_INTERFACE "ethwe" /* in the container */
+#define ATTACH_CIDRS_MAX 64u	    /* addresses of one container, and of the host on the bridge */
+#define ATTACH_ID_MAX 64u	    /* bytes: a full Docker id */
+#define ATTACH_NETNS_MAX 160u	    /* bytes: with the id it must fit an alias of 255 */
+#define ATTACH_UNKNOWN_ID "_"	    /* a namespace without a container id */
+#define ATTACH_INTERFACE "ethwe"    /* in the container */
+#define ATTACH_PORT_PREFIX "vethwl" /* names of the host's ends begin so */
 
 struct attachment {
 	char id[ATTACH_ID_MAX + 1];

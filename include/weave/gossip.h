@@ -122,6 +122,11 @@ bool gossip_put(struct gossip *g, uint8_t kind, struct bytes key, struct bytes v
 bool gossip_send_unicast(struct gossip *g, peer_name to, uint8_t channel, struct bytes payload,
 			 struct mono now, struct why *why);
 
+/* Where this router is now, in place of config.addresses (the first ADDRESSES_PER_PEER_MAX count);
+ * published when they differ. */
+void gossip_set_addresses(struct gossip *g, const struct ip_addr *addresses, size_t count,
+			  struct mono now);
+
 /* ---- from people ---- */
 /* Adds targets (texts as typed: host or address with optional port); 'replace' forgets all others
  * first.  All or nothing: false with 'why' naming the bad one.  Dials at once. */

@@ -128,8 +128,14 @@ def test_bridge_name_taken_by_something_else(host):
 def test_other_bridge_name(host):
     host.launch("--weave-bridge", "wv1")
     assert "wv1" in host.links() and "weave" not in host.links()
+    host.weave("stop")
+    # Starting on another one would leave the first behind.
+    result = host.try_weave("launch")
+    assert result.returncode == 1 and "wv1" in result.stderr and "reset" in result.stderr
+    assert "weave" not in host.links()
     host.weave("reset")
     assert "wv1" not in host.links()
+    host.launch()
 
 
 def test_unwritable_state_dir(host):

@@ -89,7 +89,6 @@ def test_container_unplugged_by_hand_is_plugged_in_again(pair):
                 if link.get("master") == "weave" and link.get("link_index")
                 and link.get("link_netnsid") is not None)
     a.run(["ip", "link", "set", port, "nomaster"])
-    a.weave("attach", "10.2.1.1/24", a.box.name)
     wait_until(10, lambda: a.box.reaches(b.box.ip), "traffic is back")
 
 
@@ -116,3 +115,17 @@ def test_clock_set_back_needs_no_generation_from_the_clock(pair):
     a.kill()
     a.launch(b.ip)
     assert a.report()["Router"]["Generation"] > first
+
+
+def test_host_changes_its_address(pair):
+    """Nobody is told: the other end knows only the address that is gone."""
+    a, b = pair
+    old = a.ip
+    new = f"{old.rsplit('.', 1)[0]}.77"
+    device = next(n for n, link in a.links().items() if n.startswith("eth"))
+    a.run(["ip", "address", "add", f"{new}/24", "dev", device])
+    a.run(["ip", "address", "del", f"{old}/24", "dev", device])
+    a.run(["ip", "address", "replace", f"{new}/24", "dev", device])
+    wait_until(40, lambda: a.box.reaches(b.box.ip), "traffic is back")
+    wait_until(30, lambda: any(new in c["Address"] for c in b.connections()
+                               if c["State"] == "established"), "b knows the new address")

@@ -51,8 +51,6 @@ static void commands_are_understood(void **state)
 	assert_string_equal(a.run_dir, "/a");
 	assert_string_equal(a.state_dir, "/b");
 
-	assert_int_equal(parse("reset --weave-bridge br0", &line, &a, &message), CLI_RUN);
-	assert_string_equal(a.bridge, "br0");
 	assert_int_equal(parse("connect --replace", &line, &a, &message), CLI_RUN);
 	assert_true(a.replace);
 	assert_int_equal(a.rest_count, 0);
@@ -127,7 +125,7 @@ static void every_mistake_is_named(void **state)
 		{ "--state-dir here status", CLI_WRONG, "--state-dir" },
 		{ "stop now", CLI_USAGE, "now" },
 		{ "reset --force it", CLI_USAGE, "it" },
-		{ "reset --weave-bridge", CLI_USAGE, "--weave-bridge" },
+		{ "reset --weave-bridge br0", CLI_USAGE, "--weave-bridge" },
 		{ "connect", CLI_USAGE, "whom" },
 		{ "connect h1:0", CLI_WRONG, "h1:0" },
 		{ "connect h1 --replace", CLI_WRONG, "--replace" },

@@ -361,7 +361,7 @@ static void nothing_to_stop_is_no_error(void **state)
 	assert_string_equal(b->err, "weave is not running.\n");
 }
 
-static void reset_stops_and_names_the_bridge(void **state)
+static void reset_stops_and_has_the_daemon_clean_up(void **state)
 {
 	struct bench *b = *state;
 	char said[512];
@@ -374,14 +374,8 @@ static void reset_stops_and_names_the_bridge(void **state)
 	assert_int_equal(waitpid(b->router, NULL, 0), b->router);
 	b->router = 0;
 	read_file(b, "said", said, sizeof said);
-	assert_non_null(strstr(said, "--reset --weave-bridge br-fake\n"));
-	assert_non_null(strstr(said, b->run_dir));
-	assert_int_equal(command(b, "reset", "br1", NULL), 7);
-	read_file(b, "said", said, sizeof said);
-	assert_non_null(strstr(said, "--reset --weave-bridge br1\n"));
-	assert_int_equal(command(b, "reset", NULL, NULL), 7);
-	read_file(b, "said", said, sizeof said);
 	assert_non_null(strstr(said, "--reset\n"));
+	assert_non_null(strstr(said, b->run_dir));
 }
 
 int main(void)
@@ -396,7 +390,7 @@ int main(void)
 		PROCESS_TEST(a_running_router_is_not_launched_again),
 		PROCESS_TEST(stop_waits_until_the_router_is_gone),
 		PROCESS_TEST(nothing_to_stop_is_no_error),
-		PROCESS_TEST(reset_stops_and_names_the_bridge),
+		PROCESS_TEST(reset_stops_and_has_the_daemon_clean_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -449,6 +449,42 @@ static void no_common_version_is_told_on_both_sides(void **state)
 	world_free(w);
 }
 
+static void a_new_address_is_published_and_no_longer_dialled_as_a_foreign_one(void **state)
+{
+	struct world *w = world_new(2, 14);
+	struct ip_addr fresh = { 4, { 10, 7, 7, 7 } };
+	const char *own[] = { "10.7.7.7" }, *old[] = { "10.0.0.1" };
+	const struct topology_peer *p;
+	uint64_t entries;
+	struct why why;
+
+	(void)state;
+	world_start_all(w);
+	world_connect(w, 1, 2);
+	world_run(w, 1000);
+	gossip_set_addresses(w->host[1].g, &fresh, 1, at(w->now));
+	world_drain(w, 1);
+	world_run(w, 1000);
+	p = topology_peer(gossip_topology(w->host[2].g), 1);
+	assert_int_equal(p->info.addresses_count, 1);
+	assert_int_equal(ip_compare(p->info.addresses[0], fresh), 0);
+	/* The same again is no change. */
+	entries = store_sequence(gossip_store(w->host[1].g));
+	gossip_set_addresses(w->host[1].g, &fresh, 1, at(w->now));
+	assert_int_equal(store_sequence(gossip_store(w->host[1].g)), entries);
+	/* Ours is never dialled; the one given up may be somebody else's now. */
+	w->dials = 0;
+	assert_true(gossip_connect(w->host[1].g, own, 1, false, at(w->now), &why));
+	world_drain(w, 1);
+	world_run(w, 1000);
+	assert_int_equal(w->dials, 0);
+	assert_true(gossip_connect(w->host[1].g, old, 1, false, at(w->now), &why));
+	world_drain(w, 1);
+	world_run(w, 1000);
+	assert_true(w->dials > 0);
+	world_free(w);
+}
+
 static void replace_and_forget(void **state)
 {
 	struct world *w = world_new(3, 13);
@@ -962,6 +998,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_deaf_neighbour_is_dropped),
 		cmocka_unit_test(a_deaf_neighbour_costs_no_memory),
 		cmocka_unit_test(no_common_version_is_told_on_both_sides),
+		cmocka_unit_test(a_new_address_is_published_and_no_longer_dialled_as_a_foreign_one),
 		cmocka_unit_test(replace_and_forget),
 		cmocka_unit_test(names_are_resolved_before_each_dial),
 		cmocka_unit_test(a_name_that_leads_to_ourselves_is_looked_up_again),
