@@ -100,7 +100,7 @@ static int command(struct bench *b, const char *verb, const char *first, const c
 			status = cli_launch(b->run_dir, b->directory, args,
 					    (size_t)(first != NULL) + (second != NULL));
 		else if (strcmp(verb, "reset") == 0)
-			status = cli_reset(b->run_dir, b->directory, first);
+			status = cli_reset(b->run_dir, b->directory);
 		else
 			status = cli_stop(b->run_dir);
 		fflush(NULL);
