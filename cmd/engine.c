@@ -52,7 +52,7 @@ static bool carry_out(struct engine *e, const struct gossip_action *a, struct mo
 	case GOSSIP_PERSIST:
 		return false;
 	case GOSSIP_UP:
-		router_on_up(e->router, a->conn, a->peer, a->address, now);
+		router_on_up(e->router, a->conn, a->peer, a->address, &a->secret, now);
 		return true;
 	case GOSSIP_DOWN:
 		router_on_down(e->router, a->conn, now);

@@ -183,6 +183,7 @@ void join_confirmed(struct conn *c)
 	a->conn = c->id;
 	a->peer = c->hello.name;
 	a->address = (struct netaddr){ c->remote.ip, c->hello.port };
+	a->secret.initiator = c->outbound;
 	targets_peer_up(g, c);
 	c->link_due = mono_after(g->now, LINK_DELAY_MS);
 	mesh_soon(g);

@@ -146,7 +146,7 @@ static void send_setup(struct router *r, const struct sleeve_path *p)
 }
 
 void router_on_up(struct router *r, conn_id conn, peer_name peer, struct netaddr remote,
-		  struct mono now)
+		  const struct path_secret *secret, struct mono now)
 {
 	struct path_config config = {
 		.conn = conn,
@@ -154,6 +154,7 @@ void router_on_up(struct router *r, conn_id conn, peer_name peer, struct netaddr
 		.slot = (uint32_t)r->paths_count,
 		.remote = remote.ip,
 		.datagram_max = r->config.datagram_max,
+		.secret = *secret,
 	};
 	struct sleeve_path *p;
 

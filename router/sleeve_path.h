@@ -99,6 +99,7 @@ struct path_config {
 	struct ip_addr remote; /* of the control connection's other end */
 	struct sleeve_setup mine;
 	uint32_t datagram_max;
+	struct path_secret secret;
 };
 
 void path_init(struct sleeve_path *p, const struct path_config *config, struct mono now);

@@ -57,6 +57,13 @@ enum gossip_action_type {
 	GOSSIP_UNREACHED, /* peer, channel: a message of ours could not be delivered */
 };
 
+/* What the two ends of one connection protect their data path with; known to them alone. */
+struct path_secret {
+	bool sealed;	    /* else the data path goes in clear */
+	bool initiator;	    /* we dialled: so each direction gets keys of its own */
+	uint8_t secret[32]; /* from this connection's handshake; zeroes unless sealed */
+};
+
 struct gossip_action {
 	enum gossip_action_type type;
 	conn_id conn;
@@ -67,6 +74,7 @@ struct gossip_action {
 	struct bytes bytes; /* borrowed until the next gossip call */
 	uint64_t generation, ticket;
 	uint8_t channel;
+	struct path_secret secret; /* UP */
 };
 
 struct gossip;

@@ -49,7 +49,7 @@ struct mono router_deadline(const struct router *r);
 
 /* ---- the engine, from gossip's actions ---- */
 void router_on_up(struct router *r, conn_id conn, peer_name peer, struct netaddr remote,
-		  struct mono now);
+		  const struct path_secret *secret, struct mono now);
 void router_on_down(struct router *r, conn_id conn, struct mono now);
 void router_on_overlay(struct router *r, conn_id conn, struct bytes message, struct mono now);
 void router_on_suspect(struct router *r, peer_name peer, struct mono now);

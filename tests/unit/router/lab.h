@@ -328,8 +328,10 @@ static inline void lab_connect(struct lab *l, unsigned a, unsigned b, uint32_t d
 {
 	l->wires[a][b] = l->wires[b][a] = (struct lab_wire){ .connected = true,
 							     .delay_ms = delay_ms };
-	router_on_up(l->routers[a], lab_conn(b), b + 1, lab_address(b), lab_now(l));
-	router_on_up(l->routers[b], lab_conn(a), a + 1, lab_address(a), lab_now(l));
+	router_on_up(l->routers[a], lab_conn(b), b + 1, lab_address(b),
+		     &(struct path_secret){ .initiator = true }, lab_now(l));
+	router_on_up(l->routers[b], lab_conn(a), a + 1, lab_address(a), &(struct path_secret){ 0 },
+		     lab_now(l));
 }
 
 static inline void lab_frame(struct lab *l, unsigned i, const struct made_frame *f)
