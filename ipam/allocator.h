@@ -186,6 +186,8 @@ void election_former_life(struct ipam *i, uint64_t store_id);
 void election_step(struct ipam *i);
 struct mono election_deadline(const struct ipam *i);
 bool election_wanted(const struct ipam *i);
+/* It could decide with fewer votes than we need: we do not vote as long as it is there. */
+bool election_is_left_to(const struct ipam *i, const struct peer *p);
 /* Those who could vote and can be reached, ourselves among them; caller frees. */
 struct owner *election_visible(const struct ipam *i, size_t *count);
 

@@ -177,7 +177,8 @@ static void survey(const struct ipam *i, struct space_info *info)
 		.store_id = i->self.store_id,
 		.ring_id = i->ring_id,
 	};
-	if (i->config.mode == IPAM_CONSENSUS) {
+	/* Who must not vote is not waited for. */
+	if (i->config.mode == IPAM_CONSENSUS && (!i->election.barred || i->election.voted)) {
 		info->flags |= SPACE_ELECTOR;
 		info->electors = i->config.electors;
 	}
