@@ -30,7 +30,8 @@
 	X(FORGOTTEN, 17, "target forgotten")                                                       \
 	X(NOT_A_PEER, 18, "not a weave router")                                                    \
 	X(OVERLOADED, 19, "too many handshakes at once")                                           \
-	X(INVALID, 20, "invalid request")
+	X(INVALID, 20, "invalid request")                                                          \
+	X(ABSENT, 21, "no such component")
 
 enum why_reason {
 #define X(name, number, text) WHY_##name = (number),
