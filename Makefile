@@ -112,7 +112,7 @@ $(foreach t,$(UNIT_SOURCES),$(eval $(call unit_program,$(t))))
 SIM_OBJECTS := $(patsubst %.c,$(O)/%.o,$(sort $(wildcard tests/sim/*.c)))
 ifneq ($(SIM_OBJECTS),)
 $(O)/simulate: $(SIM_OBJECTS) $(call archives,sim)
-	$(Q)$(CC) $(LDFLAGS) $(OPTIMIZE) -o $@ $^ -lm
+	$(Q)$(CC) $(LDFLAGS) $(OPTIMIZE) -o $@ $^ -lsodium -lm
 endif
 
 FUZZ_PROGRAMS := $(patsubst %.c,$(O)/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))

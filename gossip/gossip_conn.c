@@ -66,6 +66,14 @@ static void count(struct conn *c, int by)
 		table_remove(&g->peers, &c->by_peer);
 }
 
+static void forget_handshake(struct conn *c)
+{
+	if (c->handshake)
+		handshake_wipe(c->handshake);
+	mem_free(c->handshake);
+	c->handshake = NULL;
+}
+
 void conn_enter(struct conn *c, enum conn_state state)
 {
 	count(c, -1);
@@ -74,10 +82,8 @@ void conn_enter(struct conn *c, enum conn_state state)
 	count(c, 1);
 	if (state != CONN_UP)
 		list_remove(&c->flowing);
-	if (state != CONN_HANDSHAKE) {
-		mem_free(c->handshake);
-		c->handshake = NULL;
-	}
+	if (state != CONN_HANDSHAKE)
+		forget_handshake(c);
 	c->due = MONO_NEVER;
 	if (state != CONN_UP) /* its neighbour is yet to be made */
 		conn_touch(c);
@@ -111,7 +117,9 @@ static void conn_free(struct conn *c)
 	list_remove(&c->in_order);
 	list_remove(&c->flowing);
 	session_in_fini(&c->in);
-	mem_free(c->handshake);
+	session_out_fini(&c->sealer);
+	sodium_memzero(&c->secret, sizeof c->secret);
+	forget_handshake(c);
 	mem_free(c->out);
 	mem_free(c);
 }
@@ -154,6 +162,10 @@ static void ended(struct conn *c, const struct why *why)
 		g->counters.refused_handshakes++;
 	if (why->reason == WHY_MALFORMED)
 		g->counters.malformed++;
+	if (why->reason == WHY_PASSWORD_WRONG)
+		g->counters.password_wrong++;
+	if (why->reason == WHY_PASSWORD_ONE_SIDE)
+		g->counters.password_one_side++;
 	history_add(c, why);
 	if (was_up)
 		join_leave(c);
@@ -165,22 +177,30 @@ static void ended(struct conn *c, const struct why *why)
 		targets_peer_lost(g, peer, why);
 }
 
+static void say_close(struct conn *c, const struct why *why)
+{
+	uint8_t room[FRAME_HEADER_SIZE + 4 + CLOSE_TEXT_MAX + RECORD_OVERHEAD];
+	struct writer w = writer_over(room + SESSION_HEAD_ROOM, sizeof room - RECORD_OVERHEAD);
+	size_t mark = session_begin(&w, MESSAGE_CLOSE);
+	struct why said = *why;
+
+	/* Texts may hold names.  Who has not proved anything yet is told the reason only. */
+	if (has_password(c->owner) && !c->sealer.sealed)
+		why_set(&said, why->reason, "%s", why_reason_text(why->reason));
+	close_encode(&said, &w);
+	session_end(&w, mark);
+	conn_out_frame(c, room, writer_size(&w));
+}
+
 void conn_close(struct conn *c, const struct why *why)
 {
 	struct gossip *g = c->owner;
-	uint8_t frame[FRAME_HEADER_SIZE + 4 + CLOSE_TEXT_MAX];
-	struct writer w = writer_over(frame, sizeof frame);
 	bool dialling = c->state == CONN_DIALLING, can_say = c->version != 0;
 
 	MUST(c->state != CONN_CLOSING);
 	ended(c, why);
-	if (can_say) {
-		size_t mark = session_begin(&w, MESSAGE_CLOSE);
-
-		close_encode(why, &w);
-		session_end(&w, mark);
-		conn_out(c, writer_bytes(&w));
-	}
+	if (can_say)
+		say_close(c, why);
 	push_action(g, GOSSIP_CLOSE)->conn = c->id;
 	if (dialling || c->out_at == c->out_size)
 		conn_free(c);
@@ -299,6 +319,11 @@ void conn_out(struct conn *c, struct bytes bytes)
 	conn_poke(c);
 }
 
+void conn_out_frame(struct conn *c, uint8_t *room, size_t frame_size)
+{
+	conn_out(c, session_seal(&c->sealer, room, frame_size));
+}
+
 static bool wants_write(const struct conn *c, struct mono now)
 {
 	return c->out_at < c->out_size ||
@@ -351,21 +376,24 @@ static size_t pull_out(struct conn *c, uint8_t *buffer, size_t size)
 static size_t pull_frame(struct conn *c, uint8_t *buffer, size_t size)
 {
 	struct gossip *g = c->owner;
-	struct writer w = writer_over(g->scratch, sizeof g->scratch);
+	struct writer w = writer_over(g->scratch + SESSION_HEAD_ROOM, FRAME_SIZE_MAX);
+	struct bytes out;
 	size_t n;
 
 	if (c->state != CONN_UP || !neighbour_pull(&c->neighbour, &w, g->now))
 		return 0;
 	MUST(!w.full);
-	n = writer_size(&w);
+	/* What was sealed earlier must be sent earlier. */
+	MUST(c->out_at == c->out_size);
+	out = session_seal(&c->sealer, g->scratch, writer_size(&w));
+	n = out.size;
 	if (n > size) {
-		MUST(c->out_at == c->out_size);
-		c->out = mem_copy(g->scratch + size, n - size);
+		c->out = mem_copy(out.data + size, n - size);
 		c->out_at = 0;
 		c->out_size = n - size;
 		n = size;
 	}
-	memcpy(buffer, g->scratch, n);
+	memcpy(buffer, out.data, n);
 	return n;
 }
 
@@ -408,9 +436,12 @@ static void begin_handshake(struct conn *c)
 	uint8_t preamble[PREAMBLE_SIZE];
 	struct writer w = writer_over(preamble, sizeof preamble);
 
+	/* It is shown to strangers, who must not learn the state of 'rng' from it. */
 	c->random = rng_u64(&g->rng);
+	c->random = hash64(&g->hash_key, &c->random, sizeof c->random);
 	c->handshake = mem_new(1, sizeof *c->handshake);
-	handshake_init(c->handshake, g->config.protocol_min, g->config.protocol_max);
+	handshake_init(c->handshake, c->outbound, has_password(g), g->config.protocol_min,
+		       g->config.protocol_max);
 	preamble_encode(g->config.protocol_min, g->config.protocol_max, &w);
 	conn_out(c, writer_bytes(&w));
 }
@@ -503,6 +534,12 @@ void gossip_on_dial_failed(struct gossip *g, conn_id conn, const char *reason, s
 	gossip_settle(g);
 }
 
+/* What we said could serve to test one guess of the password. */
+static bool awaits_proof(const struct conn *c)
+{
+	return c->handshake && c->handshake->state == HANDSHAKE_CONFIRM;
+}
+
 void gossip_on_closed(struct gossip *g, conn_id conn, const char *reason, struct mono now)
 {
 	struct conn *c = conn_find(g, conn);
@@ -515,17 +552,32 @@ void gossip_on_closed(struct gossip *g, conn_id conn, const char *reason, struct
 		conn_free(c);
 		return;
 	}
-	why_set(&why, WHY_TRANSPORT, "%s", reason ? reason : "the other end closed the connection");
+	if (awaits_proof(c))
+		why_set(&why, WHY_TRANSPORT,
+			"the other end left before it proved to know the password");
+	else
+		why_set(&why, WHY_TRANSPORT, "%s",
+			reason ? reason : "the other end closed the connection");
 	conn_lost(c, &why);
 	gossip_settle(g);
 }
 
 /* ---- handshake ---- */
 
+static bool trusts(const struct gossip *g, struct ip_addr ip)
+{
+	for (unsigned i = 0; i < g->config.trusted_count; i++)
+		if (cidr_contains(g->config.trusted[i], ip))
+			return true;
+	return false;
+}
+
 static void send_hello(struct conn *c)
 {
 	struct gossip *g = c->owner;
 	struct hello h = {
+		.form = c->sealer.sealed ? HELLO_SEALED : HELLO_CLEAR,
+		.trusted = trusts(g, c->remote.ip),
 		.name = g->config.name,
 		.generation = g->identity.generation,
 		.instance = g->config.instance,
@@ -533,14 +585,14 @@ static void send_hello(struct conn *c)
 		.port = g->config.port,
 		.overlays = g->config.overlays,
 	};
-	uint8_t frame[HELLO_WIRE_MAX];
-	struct writer w = writer_over(frame, sizeof frame);
+	uint8_t room[HELLO_WIRE_MAX + RECORD_OVERHEAD];
+	struct writer w = writer_over(room + SESSION_HEAD_ROOM, HELLO_WIRE_MAX);
 	size_t mark = session_begin(&w, MESSAGE_HELLO);
 
 	memcpy(h.nickname, g->config.nickname, sizeof h.nickname);
 	hello_encode(&h, &w);
 	session_end(&w, mark);
-	conn_out(c, writer_bytes(&w));
+	conn_out_frame(c, room, writer_size(&w));
 }
 
 static void refused(struct conn *c, bool by_peer, struct why *why)
@@ -557,33 +609,131 @@ static void refused(struct conn *c, bool by_peer, struct why *why)
 	conn_lost(c, &told);
 }
 
+static void offer_keys(struct conn *c, struct why *why)
+{
+	struct gossip *g = c->owner;
+	uint8_t entropy[HANDSHAKE_ENTROPY_SIZE];
+
+	g->config.entropy(g->config.entropy_ctx, entropy, sizeof entropy);
+	handshake_offer(c->handshake, g->config.passwords, entropy, why);
+	sodium_memzero(entropy, sizeof entropy);
+}
+
+/* Both ends know the password: from here on everything is sealed, beginning with who we are. */
+static void seal(struct conn *c)
+{
+	const struct key_exchange *keys = &c->handshake->keys;
+	uint8_t dialled[DERIVED_SIZE], accepted[DERIVED_SIZE];
+
+	key_exchange_derive(keys, LABEL_RECORDS_DIALLED, dialled);
+	key_exchange_derive(keys, LABEL_RECORDS_ACCEPTED, accepted);
+	key_exchange_derive(keys, LABEL_DATA_PATH, c->secret.secret);
+	session_in_seal(&c->in, c->outbound ? accepted : dialled, c->owner->opened);
+	session_out_seal(&c->sealer, c->outbound ? dialled : accepted);
+	c->password_id = key_exchange_password(keys);
+	sodium_memzero(dialled, sizeof dialled);
+	sodium_memzero(accepted, sizeof accepted);
+}
+
+/* What has to be done in the state that was just reached. */
+static void shake_hands_on(struct conn *c, struct why *why)
+{
+	struct handshake *h = c->handshake;
+
+	if (h->state == HANDSHAKE_HELLO) {
+		c->version = h->version;
+		if (!h->password)
+			send_hello(c);
+		else if (h->dialled)
+			offer_keys(c, why);
+	} else if (h->state == HANDSHAKE_OFFERED) {
+		offer_keys(c, why);
+	}
+	conn_out(c, handshake_output(h));
+	if (h->state == HANDSHAKE_DONE && h->password) {
+		seal(c);
+		send_hello(c);
+	}
+}
+
+static void handshake_refused(struct conn *c, struct why *why)
+{
+	struct handshake *h = c->handshake;
+
+	c->version = h->version >= h->lowest ? h->version : 0;
+	if (why->reason == WHY_VERSION)
+		c->version = 0; /* no language to say CLOSE in */
+	refused(c, h->closed_by_peer, why);
+}
+
+/* The first record must be the other end's HELLO. */
+static bool take_sealed_hello(struct conn *c, struct bytes *bytes)
+{
+	struct frame f;
+	struct why why;
+	const char *bad = NULL;
+	enum session_result result = session_next(&c->in, bytes, &f, &bad);
+
+	if (result == SESSION_MORE)
+		return false;
+	if (result == SESSION_FORGED) {
+		close_for(c, WHY_FORGED, "a message was changed on its way");
+		return false;
+	}
+	if (result == SESSION_FRAME)
+		bad = message_check(f.type, f.body.size, false);
+	if (!bad && f.type == MESSAGE_CLOSE) {
+		bad = close_decode(&why, f.body);
+		if (!bad) {
+			refused(c, true, &why);
+			return false;
+		}
+	}
+	if (!bad)
+		bad = f.type == MESSAGE_HELLO ? hello_decode(&c->hello, f.body, true)
+					      : "frame.type before HELLO";
+	if (bad) {
+		c->hello = (struct hello){ 0 };
+		why_set(&why, WHY_MALFORMED, "malformed handshake: %s", bad);
+		conn_close(c, &why);
+		return false;
+	}
+	return true;
+}
+
+static void set_path_secret(struct conn *c)
+{
+	c->secret.initiator = c->outbound;
+	c->secret.sealed = c->sealer.sealed &&
+			   !(c->hello.trusted && trusts(c->owner, c->remote.ip));
+	if (!c->secret.sealed)
+		sodium_memzero(c->secret.secret, sizeof c->secret.secret);
+}
+
 /* True once the handshake is done; what is left of 'bytes' are frames. */
 static bool shake_hands(struct conn *c, struct bytes *bytes)
 {
 	struct handshake *h = c->handshake;
 	struct why why;
 
-	while (c->state == CONN_HANDSHAKE) {
-		enum handshake_state before = h->state, state = handshake_feed(h, bytes, &why);
+	while (h->state != HANDSHAKE_DONE) {
+		enum handshake_state before = h->state;
 
-		if (state == HANDSHAKE_REFUSED) {
-			c->version = h->version >= h->lowest ? h->version : 0;
-			if (why.reason == WHY_VERSION)
-				c->version = 0; /* no language to say CLOSE in */
-			refused(c, h->closed_by_peer, &why);
+		if (handshake_feed(h, bytes, &why) == before)
 			return false;
-		}
-		if (state == before)
+		if (h->state != HANDSHAKE_REFUSED)
+			shake_hands_on(c, &why);
+		if (h->state == HANDSHAKE_REFUSED) {
+			handshake_refused(c, &why);
 			return false;
-		if (state == HANDSHAKE_HELLO) {
-			c->version = h->version;
-			send_hello(c);
-		} else {
-			c->hello = h->hello;
-			return true;
 		}
 	}
-	return false;
+	if (!h->password)
+		c->hello = h->hello;
+	else if (!take_sealed_hello(c, bytes))
+		return false;
+	set_path_secret(c);
+	return true;
 }
 
 void gossip_on_received(struct gossip *g, conn_id conn, struct bytes bytes, struct mono now)

@@ -91,6 +91,8 @@ struct gossip *gossip_new(const struct gossip_config *config, struct mono now, s
 
 	MUST(config->name != PEER_NAME_NONE && config->name <= PEER_NAME_MAX);
 	MUST(config->addresses_count <= ADDRESSES_PER_PEER_MAX && config->nickname[0]);
+	MUST(config->trusted_count <= TRUSTED_SUBNETS_MAX);
+	MUST(!config->passwords || config->entropy);
 	g->config = *config;
 	g->log = log;
 	g->rng.state = config->seed;
@@ -187,10 +189,6 @@ static void update_topology(struct gossip *g)
 	g->topology_due = MONO_NEVER;
 	/* Peers and addresses matter to the mesh though no route changed. */
 	mesh_soon(g);
-	if (topology_peers_version(g->topology) != g->peers_version) {
-		g->peers_version = topology_peers_version(g->topology);
-		push_action(g, GOSSIP_PEERS);
-	}
 	if (topology_version(g->topology) != g->routes_version) {
 		g->routes_version = topology_version(g->topology);
 		push_action(g, GOSSIP_ROUTES);
@@ -202,7 +200,6 @@ static void start_repair(struct gossip *g)
 {
 	struct neighbours *all = &g->neighbours;
 	struct hash128 ours = store_digest(g->store);
-	enum store_apart apart;
 	uint32_t wanting = 0;
 
 	if (all->syncing || all->wanting == 0)
@@ -213,16 +210,14 @@ static void start_repair(struct gossip *g)
 
 		if (c->state != CONN_UP || n->repair.state != REPAIR_WANTED)
 			continue;
-		apart = store_compare_apart(g->store, n->peer);
-		if (ours.high == n->their_digest.high && ours.low == n->their_digest.low &&
-		    apart == STORE_APART_EQUAL) {
+		if (ours.high == n->their_digest.high && ours.low == n->their_digest.low) {
 			repair_equal(&n->repair); /* another round has done it */
 			continue;
 		}
 		wanting++;
 		if (all->syncing || !repair_ready(&n->repair, g->now))
 			continue;
-		repair_start(&n->repair, neighbour_theirs(n), apart != STORE_APART_EQUAL, g->now);
+		repair_start(&n->repair, n->their_digest, g->now);
 		all->syncing = c->id;
 		conn_poke(c);
 	}
@@ -240,11 +235,8 @@ static void end_repair(struct gossip *g)
 
 	if (!all->syncing)
 		return;
-	if (c && c->state == CONN_UP && !repair_over(&c->neighbour.repair, g->now))
-		return;
-	all->syncing = 0;
-	if (c && c->state == CONN_UP)
-		neighbour_meet(&c->neighbour, g->now);
+	if (!c || c->state != CONN_UP || repair_over(&c->neighbour.repair, g->now))
+		all->syncing = 0;
 }
 
 void gossip_settle(struct gossip *g)
@@ -342,6 +334,11 @@ static void check_conn(const struct gossip *g, const struct conn *c)
 	} else {
 		MUST(!c->confirmed && !c->overlay);
 	}
+	if (c->state == CONN_UP || c->state == CONN_SPARE) {
+		MUST(c->sealer.sealed == has_password(g));
+		MUST(c->sealer.sealed == (c->in.opened != NULL));
+		MUST(c->sealer.sealed || !c->secret.sealed);
+	}
 	MUST((c->handshake != NULL) == (c->state == CONN_HANDSHAKE));
 }
 
@@ -370,12 +367,11 @@ void gossip_check(struct gossip *g)
 	topology_check(g->topology);
 }
 
-void gossip_set_store(struct gossip *g, uint64_t store_id, struct mono now)
+void gossip_set_passwords(struct gossip *g, const struct passwords *passwords, struct mono now)
 {
-	MUST(store_id != 0);
+	MUST(has_password(g) && passwords->count > 0 && passwords->count <= PASSWORDS_MAX);
 	g->now = now;
-	g->config.store_id = store_id;
-	entries_put_peer(g);
+	g->config.passwords = passwords;
 	gossip_settle(g);
 }
 

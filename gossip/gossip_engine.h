@@ -75,8 +75,11 @@ struct conn {
 	struct handshake *handshake;
 	struct hello hello; /* theirs, from SPARE or UP on */
 	uint8_t version;    /* of the protocol; 0 before it is agreed */
+	struct path_secret secret;
+	uint32_t password_id; /* of ours, that both ends proved to know; 0 none */
 
 	struct session_in in;
+	struct session_out sealer;
 	uint8_t *out; /* what pull could not hand over whole; owned */
 	size_t out_at, out_size;
 	bool told; /* WRITE was asked for and pull has not emptied us since */
@@ -168,7 +171,7 @@ struct gossip {
 	uint64_t ticket; /* newest PERSIST */
 	bool persisting;
 
-	uint64_t seen_sequence, routes_version, peers_version;
+	uint64_t seen_sequence, routes_version;
 	bool gone_arrived;
 	struct mono topology_due, topology_at;
 
@@ -180,7 +183,8 @@ struct gossip {
 	struct history history[HISTORY_MAX];
 	size_t history_next;
 	struct gossip_counters counters;
-	uint8_t scratch[FRAME_SIZE_MAX];
+	uint8_t scratch[SESSION_ROOM];
+	uint8_t opened[FRAME_SIZE_MAX]; /* of the record in hand */
 };
 
 /* ---- gossip_engine.c ---- */
@@ -196,6 +200,8 @@ struct conn *conn_find(const struct gossip *g, conn_id id);
 struct conn *conn_of_peer(const struct gossip *g, peer_name peer);
 struct conn *conn_dial(struct gossip *g, struct netaddr to, uint32_t target);
 void conn_out(struct conn *c, struct bytes bytes);
+/* Sends a frame, sealed if that time has come; 'room' as for session_seal. */
+void conn_out_frame(struct conn *c, uint8_t *room, size_t frame_size);
 void conn_poke(struct conn *c); /* asks the world to pull if there is something to pull */
 /* Whatever may bring its deadline forward ends in this. */
 void conn_touch(struct conn *c);
@@ -208,6 +214,11 @@ void conn_enter(struct conn *c, enum conn_state state);
 void conns_free(struct gossip *g);
 const char *conn_text(const struct conn *c, char *text, size_t size); /* for log lines */
 #define CONN_TEXT_SIZE 400
+
+static inline bool has_password(const struct gossip *g)
+{
+	return g->config.passwords && g->config.passwords->count > 0;
+}
 
 /* The configured limit counts dials; twice as many are accepted. */
 static inline uint64_t accept_limit(const struct gossip *g)

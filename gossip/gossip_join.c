@@ -119,10 +119,6 @@ static bool is_welcome(struct conn *c)
 		same_name(c);
 		return false;
 	}
-	if (h->password) {
-		refuse(c, WHY_PASSWORD_ONE_SIDE, "a password is set on one side only");
-		return false;
-	}
 	if (!c->outbound && !conn_of_peer(g, h->name) && g->inbound_count >= accept_limit(g) &&
 	    !makes_room(c)) {
 		snprintf(text, sizeof text, "connection limit reached: %llu are accepted here",
@@ -183,7 +179,7 @@ void join_confirmed(struct conn *c)
 	a->conn = c->id;
 	a->peer = c->hello.name;
 	a->address = (struct netaddr){ c->remote.ip, c->hello.port };
-	a->secret.initiator = c->outbound;
+	a->secret = c->secret;
 	targets_peer_up(g, c);
 	c->link_due = mono_after(g->now, LINK_DELAY_MS);
 	mesh_soon(g);

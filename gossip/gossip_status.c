@@ -76,6 +76,8 @@ static void describe_conn(const struct gossip *g, const struct conn *c,
 		.bytes_out = c->bytes_out,
 		.version = c->version,
 		.retry_in_ms = UINT64_MAX,
+		.sealed = c->sealer.sealed,
+		.data_sealed = c->secret.sealed,
 	};
 	memcpy(info->nickname, c->hello.nickname, sizeof info->nickname);
 	if (t && info->state == CONN_RETRYING)

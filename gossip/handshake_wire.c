@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include <sodium.h>
+
 #include <weave/hash.h>
 #include <weave/must.h>
 #include <weave/peer.h>
@@ -9,17 +11,18 @@
 #include "message_wire.h"
 
 static const uint8_t magic[5] = { 'w', 'e', 'a', 'v', 'e' };
+/* CPace's channel identifier: keys of this protocol fit no other one. */
+static const char channel[] = "weave.3 control connection";
 
 struct tlv_row {
 	uint8_t number;
 	const char *name;
 	size_t min, max;
-	bool mandatory;
+	const char *rule; /* by form, see HELLO_TLVS */
 };
 
 static const struct tlv_row tlv_rows[] = {
-#define X(name, number, min, max, mandatory)                                                       \
-	{ (number), "hello." #name, (min), (max), (mandatory) },
+#define X(name, number, min, max, rule) { (number), "hello." #name, (min), (max), rule },
 	HELLO_TLVS(X)
 #undef X
 };
@@ -36,10 +39,25 @@ static void write_tlv(struct writer *w, enum hello_tlv type, uint64_t v, unsigne
 	write_uint(w, v, size);
 }
 
+static void encode_keys(const struct hello *h, struct writer *w)
+{
+	write_tlv(w, HELLO_PASSWORD, 1, 1);
+	write_tlv_head(w, HELLO_KEY_SHARE, h->key_share_size);
+	write_bytes(w, h->key_share, h->key_share_size);
+	if (h->has_session) {
+		write_tlv_head(w, HELLO_SESSION, sizeof h->session);
+		write_bytes(w, h->session, sizeof h->session);
+	}
+}
+
 void hello_encode(const struct hello *h, struct writer *w)
 {
 	size_t length = strnlen(h->nickname, NICKNAME_MAX);
 
+	if (h->form == HELLO_KEYS) {
+		encode_keys(h, w);
+		return;
+	}
 	MUST(length >= 1);
 	write_tlv(w, HELLO_NAME, h->name, 6);
 	write_tlv_head(w, HELLO_NICKNAME, length);
@@ -50,11 +68,10 @@ void hello_encode(const struct hello *h, struct writer *w)
 	write_tlv(w, HELLO_PORT, h->port, 2);
 	write_tlv(w, HELLO_OVERLAYS, h->overlays, 1);
 	write_tlv(w, HELLO_CAPABILITIES, h->capabilities, 4);
-	write_tlv(w, HELLO_PASSWORD, h->password, 1);
-	if (h->key_share_size) {
-		write_tlv_head(w, HELLO_KEY_SHARE, h->key_share_size);
-		write_bytes(w, h->key_share, h->key_share_size);
-	}
+	if (h->form == HELLO_CLEAR)
+		write_tlv(w, HELLO_PASSWORD, 0, 1);
+	else
+		write_tlv(w, HELLO_TRUSTED, h->trusted, 1);
 }
 
 static const struct tlv_row *tlv_row(uint8_t type)
@@ -63,6 +80,15 @@ static const struct tlv_row *tlv_row(uint8_t type)
 		if (tlv_rows[i].number == type)
 			return &tlv_rows[i];
 	return NULL;
+}
+
+static bool read_flag(struct reader *r, const char *what)
+{
+	uint8_t flag = read_u8(r, what);
+
+	if (flag > 1)
+		reader_fail(r, what);
+	return flag == 1;
 }
 
 static void read_value(struct hello *h, const struct tlv_row *row, size_t size, struct reader *r)
@@ -101,27 +127,43 @@ static void read_value(struct hello *h, const struct tlv_row *row, size_t size, 
 	case HELLO_CAPABILITIES:
 		h->capabilities = read_u32(r, row->name);
 		break;
-	case HELLO_PASSWORD: {
-		uint8_t flag = read_u8(r, row->name);
-
-		h->password = flag == 1;
-		if (flag > 1)
-			reader_fail(r, row->name);
+	case HELLO_PASSWORD:
+		h->form = read_flag(r, row->name) ? HELLO_KEYS : HELLO_CLEAR;
 		break;
-	}
 	case HELLO_KEY_SHARE:
 		h->key_share_size = (uint8_t)size;
+		if (size % CPACE_SHARE_SIZE)
+			reader_fail(r, row->name);
 		read_copy(r, h->key_share, size, row->name);
+		break;
+	case HELLO_SESSION:
+		h->has_session = true;
+		read_copy(r, h->session, sizeof h->session, row->name);
+		break;
+	case HELLO_TRUSTED:
+		h->trusted = read_flag(r, row->name);
 		break;
 	}
 }
 
-const char *hello_decode(struct hello *h, struct bytes body)
+/* What is there must be allowed in this form, what is not there must not be needed. */
+static void check_form(const struct hello *h, uint32_t seen, struct reader *r)
+{
+	for (size_t i = 0; i < ARRAY_COUNT(tlv_rows); i++) {
+		char rule = tlv_rows[i].rule[h->form];
+		bool is_there = seen >> tlv_rows[i].number & 1;
+
+		if ((rule == '+' && !is_there) || (rule == '-' && is_there))
+			reader_fail(r, tlv_rows[i].name);
+	}
+}
+
+const char *hello_decode(struct hello *h, struct bytes body, bool sealed)
 {
 	struct reader r = reader_over(body.data, body.size);
 	uint32_t seen = 0;
 
-	*h = (struct hello){ 0 };
+	*h = (struct hello){ .form = sealed ? HELLO_SEALED : HELLO_CLEAR };
 	while (!r.bad && reader_left(&r)) {
 		uint8_t type = read_u8(&r, "hello.type");
 		size_t size = read_u16(&r, "hello.length");
@@ -130,7 +172,8 @@ const char *hello_decode(struct hello *h, struct bytes body)
 
 		if (r.bad || !row)
 			continue; /* an unknown one is skipped */
-		if (seen & 1u << type || size < row->min || size > row->max) {
+		if (seen & 1u << type || size < row->min || size > row->max ||
+		    (sealed && type == HELLO_PASSWORD)) {
 			reader_fail(&r, row->name);
 			continue;
 		}
@@ -139,18 +182,25 @@ const char *hello_decode(struct hello *h, struct bytes body)
 		if (value.bad)
 			reader_fail(&r, value.bad);
 	}
-	for (size_t i = 0; i < ARRAY_COUNT(tlv_rows); i++)
-		if (tlv_rows[i].mandatory && !(seen & 1u << tlv_rows[i].number))
-			reader_fail(&r, tlv_rows[i].name);
-	if (h->password != (h->key_share_size > 0))
-		reader_fail(&r, "hello.KEY_SHARE");
+	check_form(h, seen, &r);
 	return reader_verdict(&r);
 }
 
-void handshake_init(struct handshake *h, uint8_t lowest, uint8_t highest)
+void handshake_init(struct handshake *h, bool dialled, bool password, uint8_t lowest,
+		    uint8_t highest)
 {
 	MUST(lowest <= highest);
-	*h = (struct handshake){ .lowest = lowest, .highest = highest };
+	*h = (struct handshake){
+		.dialled = dialled,
+		.password = password,
+		.lowest = lowest,
+		.highest = highest,
+	};
+}
+
+void handshake_wipe(struct handshake *h)
+{
+	sodium_memzero(h, sizeof *h);
 }
 
 void preamble_encode(uint8_t lowest, uint8_t highest, struct writer *w)
@@ -160,27 +210,27 @@ void preamble_encode(uint8_t lowest, uint8_t highest, struct writer *w)
 	write_u8(w, highest);
 }
 
-/* Moves bytes to the buffer until it holds 'want' of them. */
+/* Moves bytes to the buffer until the item that is arriving has 'want' of them. */
 static bool gather(struct handshake *h, struct bytes *from, size_t want)
 {
-	size_t n = want > h->size ? want - h->size : 0;
+	size_t have = h->size - h->start, n = want > have ? want - have : 0;
 
-	MUST(want <= sizeof h->buffer);
+	MUST(h->start + want <= sizeof h->buffer);
 	if (n > from->size)
 		n = from->size;
-	if (n == 0)
-		return h->size >= want;
-	memcpy(h->buffer + h->size, from->data, n);
-	h->size += n;
-	h->taken += n;
-	from->data += n;
-	from->size -= n;
-	return h->size >= want;
+	if (n) {
+		memcpy(h->buffer + h->size, from->data, n);
+		h->size += n;
+		from->data += n;
+		from->size -= n;
+	}
+	return h->size - h->start >= want;
 }
 
 static enum handshake_state refuse(struct handshake *h)
 {
 	h->state = HANDSHAKE_REFUSED;
+	h->output = bytes_of(NULL, 0);
 	return h->state;
 }
 
@@ -228,7 +278,7 @@ static enum handshake_state feed_preamble(struct handshake *h, struct bytes *fro
 	if (h->their_lowest > h->their_highest || h->version < h->lowest ||
 	    h->version < h->their_lowest)
 		return no_common_version(h, why);
-	h->size = 0;
+	h->start = h->size;
 	h->state = HANDSHAKE_HELLO;
 	return h->state;
 }
@@ -239,38 +289,159 @@ static enum handshake_state malformed(struct handshake *h, const char *field, st
 	return refuse(h);
 }
 
+/* Both preambles, the dialling side's first, behind the random bytes that it chose. */
+static void set_session(struct handshake *h, const uint8_t random[HELLO_SESSION_SIZE])
+{
+	uint8_t ours[PREAMBLE_SIZE];
+	struct writer w = writer_over(h->session, sizeof h->session);
+	struct writer own = writer_over(ours, sizeof ours);
+
+	preamble_encode(h->lowest, h->highest, &own);
+	write_bytes(&w, random, HELLO_SESSION_SIZE);
+	write_bytes(&w, h->dialled ? ours : h->buffer, PREAMBLE_SIZE);
+	write_bytes(&w, h->dialled ? h->buffer : ours, PREAMBLE_SIZE);
+	MUST(!w.full);
+}
+
+static void say_hello(struct handshake *h)
+{
+	struct hello hello = { .form = HELLO_KEYS, .has_session = h->dialled };
+	struct writer w = writer_over(h->said, sizeof h->said);
+	size_t mark;
+
+	hello.key_share_size = (uint8_t)(h->keys.ours * CPACE_SHARE_SIZE);
+	memcpy(hello.key_share, h->keys.offer, hello.key_share_size);
+	memcpy(hello.session, h->session, sizeof hello.session);
+	preamble_encode(h->lowest, h->highest, &w);
+	mark = session_begin(&w, MESSAGE_HELLO);
+	hello_encode(&hello, &w);
+	session_end(&w, mark);
+	h->said_size = writer_size(&w);
+	h->output = bytes_of(h->said + PREAMBLE_SIZE, h->said_size - PREAMBLE_SIZE);
+}
+
+static void say_confirm(struct handshake *h)
+{
+	uint8_t proof[PROOF_SIZE_MAX];
+	size_t size = key_exchange_prove(&h->keys, proof);
+	struct writer w = writer_over(h->out, sizeof h->out);
+	size_t mark = session_begin(&w, MESSAGE_CONFIRM);
+
+	write_bytes(&w, proof, size);
+	session_end(&w, mark);
+	h->output = writer_bytes(&w);
+}
+
+/* Their shares are in 'hello', and all that they said is in the buffer. */
+static enum handshake_state take_offer(struct handshake *h, struct why *why)
+{
+	struct bytes offer = bytes_of(h->hello.key_share, h->hello.key_share_size);
+	struct bytes ours = bytes_of(h->said, h->said_size), theirs = bytes_of(h->buffer, h->start);
+
+	if (!key_exchange_offered(&h->keys, offer, bytes_of(h->session, sizeof h->session),
+				  h->dialled ? ours : theirs, h->dialled ? theirs : ours))
+		return malformed(h, "hello.KEY_SHARE", why);
+	h->state = HANDSHAKE_CONFIRM;
+	return h->state;
+}
+
+enum handshake_state handshake_offer(struct handshake *h, const struct passwords *passwords,
+				     const uint8_t entropy[HANDSHAKE_ENTROPY_SIZE], struct why *why)
+{
+	MUST(h->password && h->state == (h->dialled ? HANDSHAKE_HELLO : HANDSHAKE_OFFERED));
+	set_session(h, h->dialled ? entropy : h->hello.session);
+	key_exchange_begin(&h->keys, h->dialled, passwords, bytes_of(channel, strlen(channel)),
+			   bytes_of(h->session, sizeof h->session), entropy + HELLO_SESSION_SIZE);
+	say_hello(h);
+	return h->dialled ? h->state : take_offer(h, why);
+}
+
+static enum handshake_state one_side(struct handshake *h, struct why *why)
+{
+	why_set(why, WHY_PASSWORD_ONE_SIDE, "%s",
+		h->password ? "a password is set here, but not at the other end"
+			    : "a password is set at the other end, but not here");
+	return refuse(h);
+}
+
+static enum handshake_state on_hello(struct handshake *h, struct bytes body, struct why *why)
+{
+	const char *bad = hello_decode(&h->hello, body, false);
+
+	if (bad)
+		return malformed(h, bad, why);
+	if (h->password != (h->hello.form == HELLO_KEYS))
+		return one_side(h, why);
+	if (!h->password) {
+		h->state = HANDSHAKE_DONE;
+		return h->state;
+	}
+	/* Also what is reflected to us ends here. */
+	if (h->hello.has_session == h->dialled)
+		return malformed(h, "hello.SESSION", why);
+	if (!h->dialled) {
+		h->state = HANDSHAKE_OFFERED;
+		return h->state;
+	}
+	if (take_offer(h, why) == HANDSHAKE_CONFIRM)
+		say_confirm(h);
+	return h->state;
+}
+
+static enum handshake_state on_confirm(struct handshake *h, struct bytes proof, struct why *why)
+{
+	if (!key_exchange_proved(&h->keys, proof)) {
+		why_set(why, WHY_PASSWORD_WRONG,
+			"passwords differ, or somebody between changed the handshake");
+		return refuse(h);
+	}
+	if (!h->dialled)
+		say_confirm(h);
+	h->state = HANDSHAKE_DONE;
+	return h->state;
+}
+
+static const char *check_type(const struct handshake *h, uint8_t type, size_t body_size)
+{
+	uint8_t expected = h->state == HANDSHAKE_HELLO ? MESSAGE_HELLO : MESSAGE_CONFIRM;
+	const char *bad = message_check(type, body_size, false);
+
+	if (!bad && type != expected && type != MESSAGE_CLOSE)
+		bad = "frame.type: not its turn";
+	return bad;
+}
+
 static enum handshake_state feed_frame(struct handshake *h, struct bytes *from, struct why *why)
 {
+	const uint8_t *frame = h->buffer + h->start;
 	struct reader r;
 	uint32_t length;
 	uint8_t type;
 	struct bytes body;
 	const char *bad;
 
+	if (sizeof h->buffer - h->start < FRAME_HEADER_SIZE)
+		return malformed(h, "frame.length", why);
 	if (!gather(h, from, FRAME_HEADER_SIZE))
 		return h->state;
-	r = reader_over(h->buffer, FRAME_HEADER_SIZE);
+	r = reader_over(frame, FRAME_HEADER_SIZE);
 	length = read_u32(&r, "frame.length");
 	type = read_u8(&r, "frame.type");
-	if (length < 1 || length > sizeof h->buffer - h->taken + h->size - 4)
+	if (length < 1 || length > sizeof h->buffer - h->start - 4)
 		return malformed(h, "frame.length", why);
-	bad = message_check(type, length - 1, false);
+	bad = check_type(h, type, length - 1);
 	if (bad)
 		return malformed(h, bad, why);
 	if (!gather(h, from, 4 + length))
 		return h->state;
-	body = bytes_of(h->buffer + FRAME_HEADER_SIZE, length - 1);
+	h->start = h->size;
+	body = bytes_of(frame + FRAME_HEADER_SIZE, length - 1);
 	if (type == MESSAGE_CLOSE) {
 		bad = close_decode(why, body);
 		h->closed_by_peer = !bad;
 		return bad ? malformed(h, bad, why) : refuse(h);
 	}
-	bad = hello_decode(&h->hello, body);
-	if (bad)
-		return malformed(h, bad, why);
-	h->size = 0;
-	h->state = HANDSHAKE_DONE;
-	return h->state;
+	return type == MESSAGE_HELLO ? on_hello(h, body, why) : on_confirm(h, body, why);
 }
 
 enum handshake_state handshake_feed(struct handshake *h, struct bytes *from, struct why *why)
@@ -279,12 +450,24 @@ enum handshake_state handshake_feed(struct handshake *h, struct bytes *from, str
 	case HANDSHAKE_PREAMBLE:
 		return feed_preamble(h, from, why);
 	case HANDSHAKE_HELLO:
+		MUST(!h->password || !h->dialled || h->said_size);
 		return feed_frame(h, from, why);
+	case HANDSHAKE_CONFIRM:
+		return feed_frame(h, from, why);
+	case HANDSHAKE_OFFERED:
 	case HANDSHAKE_DONE:
 	case HANDSHAKE_REFUSED:
 		return h->state;
 	}
 	NOT_REACHED("handshake state");
+}
+
+struct bytes handshake_output(struct handshake *h)
+{
+	struct bytes output = h->output;
+
+	h->output = bytes_of(NULL, 0);
+	return output;
 }
 
 uint64_t handshake_rank(uint64_t one, uint64_t other)

@@ -26,8 +26,8 @@ const char *message_check(uint8_t type, size_t body_size, bool handshake_done)
 		return "frame.type";
 	if (!handshake_done && !row->before_handshake)
 		return "frame.type before the handshake";
-	if (handshake_done && type == MESSAGE_HELLO)
-		return "frame.type: a second HELLO";
+	if (handshake_done && (type == MESSAGE_HELLO || type == MESSAGE_CONFIRM))
+		return "frame.type: a second handshake";
 	return body_size < row->min || body_size > row->max ? "frame.length for its type" : NULL;
 }
 
@@ -93,7 +93,6 @@ const char *entries_decode(struct pulse *p, uint16_t *count, struct reader *entr
 
 void digests_encode(const struct digests *d, struct writer *w)
 {
-	write_u8(w, d->flags);
 	write_u16(w, d->count);
 	for (unsigned i = 0; i < d->count; i++) {
 		write_u8(w, d->bucket[i]);
@@ -105,9 +104,6 @@ const char *digests_decode(struct digests *d, struct bytes body)
 {
 	struct reader r = reader_over(body.data, body.size);
 
-	d->flags = read_u8(&r, "digests.flags");
-	if (d->flags & ~DIGESTS_APART)
-		reader_fail(&r, "digests.flags");
 	d->count = read_u16(&r, "digests.count");
 	if (d->count > DIGESTS_MAX)
 		reader_fail(&r, "digests.count");
@@ -155,7 +151,7 @@ const char *keys_decode(struct keys *k, struct bytes body)
 	struct reader r = reader_over(body.data, body.size);
 
 	*k = (struct keys){ .flags = read_u8(&r, "keys.flags") };
-	if (k->flags & ~(KEYS_LAST | KEYS_NOTHING | KEYS_APART))
+	if (k->flags & ~(KEYS_LAST | KEYS_NOTHING))
 		reader_fail(&r, "keys.flags");
 	if (k->flags & KEYS_NOTHING)
 		return reader_verdict(&r);

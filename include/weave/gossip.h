@@ -19,6 +19,7 @@
 #define WEAVE_GOSSIP_H
 
 #include <weave/log.h>
+#include <weave/password.h>
 #include <weave/peer.h>
 #include <weave/store.h>
 #include <weave/topology.h>
@@ -40,6 +41,17 @@ struct gossip_config {
 	uint64_t generation; /* already persisted */
 	uint64_t seed;
 	uint8_t protocol_min, protocol_max; /* 3, 3; tests use others */
+
+	/* Borrowed; must outlive the object or be replaced (gossip_set_passwords).  NULL: none. */
+	const struct passwords *passwords;
+	/* Data of connections to these goes in clear where the other end trusts us likewise. */
+	uint8_t trusted_count;
+	struct cidr trusted[TRUSTED_SUBNETS_MAX];
+	/* Fills 'out' with bytes that nobody can guess: what keys are made from.  Never from
+	 * 'seed', which is known to whoever knows its other outputs.  May be NULL without
+	 * passwords. */
+	void (*entropy)(void *ctx, void *out, size_t size);
+	void *entropy_ctx;
 };
 
 enum gossip_action_type {
@@ -55,11 +67,6 @@ enum gossip_action_type {
 	GOSSIP_ROUTES,	  /* topology_version changed */
 	GOSSIP_UNICAST,	  /* peer, channel, bytes: message for us from 'peer' */
 	GOSSIP_UNREACHED, /* peer, channel: a message of ours could not be delivered */
-	GOSSIP_RINGS,	  /* conn, peer, bytes: what it says of its rings; answer rings_heard */
-	GOSSIP_PEERS,	  /* topology_peers_version changed */
-	/* store_id: another life of our name had that store. Or 'copied': it has ours, and goes
-	 * on where this disk does not know of: this disk is an old copy */
-	GOSSIP_FORMER_LIFE,
 };
 
 /* What the two ends of one connection protect their data path with; known to them alone. */
@@ -77,9 +84,8 @@ struct gossip_action {
 	uint32_t target;
 	const char *text;   /* borrowed until the next gossip call */
 	struct bytes bytes; /* borrowed until the next gossip call */
-	uint64_t generation, ticket, store_id;
+	uint64_t generation, ticket;
 	uint8_t channel;
-	bool copied;
 	struct path_secret secret; /* UP */
 };
 
@@ -136,23 +142,14 @@ bool gossip_put(struct gossip *g, uint8_t kind, struct bytes key, struct bytes v
 bool gossip_send_unicast(struct gossip *g, peer_name to, uint8_t channel, struct bytes payload,
 			 struct mono now, struct why *why);
 
-/* Merges an entry that is not a single writer's own, versions and all: kinds vote, run, retired. */
-void gossip_merge(struct gossip *g, const struct entry_view *e, struct mono now);
-
-/* What every neighbour is told of kinds that merge by a rule of their own (1 .. RINGS_MESSAGE_MAX
- * bytes, the newest replaces the last): right after the connection came up, and when it changes. */
-void gossip_tell_rings(struct gossip *g, struct bytes body, struct mono now);
-/* The neighbour's RINGS were taken in, so that kind.compare knows them; or 'bad' names the wrong
- * field, and the connection is closed. */
-void gossip_rings_heard(struct gossip *g, conn_id conn, const char *bad, struct mono now);
-
-/* The store id in our peer entry from now on; it is durable. */
-void gossip_set_store(struct gossip *g, uint64_t store_id, struct mono now);
-
 /* Where this router is now, in place of config.addresses (the first ADDRESSES_PER_PEER_MAX count);
  * published when they differ. */
 void gossip_set_addresses(struct gossip *g, const struct ip_addr *addresses, size_t count,
 			  struct mono now);
+
+/* Other passwords in place of config.passwords; there were some, and there are some.  Connections
+ * that are up stay. */
+void gossip_set_passwords(struct gossip *g, const struct passwords *passwords, struct mono now);
 
 /* ---- from people ---- */
 /* Adds targets (texts as typed: host or address with optional port); 'replace' forgets all others
@@ -190,6 +187,8 @@ struct gossip_conn_info {
 	uint64_t repairs;     /* that sent something */
 	uint64_t bytes_in, bytes_out;
 	uint32_t version; /* protocol */
+	bool sealed;	  /* the control connection is */
+	bool data_sealed; /* the data path is, once it is up; else 'sealed' and trusted */
 };
 
 /* Connections and connection-less targets: index from 0; false at the end. Recent failures and
@@ -200,6 +199,8 @@ const char *gossip_target_at(const struct gossip *g, size_t index); /* operator'
 
 struct gossip_counters {
 	uint64_t terminations, accepted, refused_handshakes, malformed, dials;
+	uint64_t password_wrong,
+		password_one_side; /* handshakes that ended so, either end's doing */
 	uint64_t entries_sent, entries_received, repairs, repair_entries;
 	uint64_t unicast_forwarded, unicast_dropped;
 	uint64_t generation, jumps;

@@ -10,6 +10,13 @@
 #define HANDSHAKE_SIZE_MAX 2048u
 #define HANDSHAKES_MAX 64u
 #define HANDSHAKE_TIMEOUT_MS 10000u
+/* Each is compared with the address of each new connection. */
+#define TRUSTED_SUBNETS_MAX 64u
+/* A long random key in base64 fits many times; more is a wrong file. */
+#define PASSWORD_SIZE_MAX 1024u
+/* The one in use and the one that a network changes from or to: each more is one more guess for
+ * whoever attacks a handshake. */
+#define PASSWORDS_MAX 2u
 
 /* Entries: small enough that sixteen fit a frame. */
 #define ENTRY_SIZE_MAX 4096u
@@ -30,8 +37,6 @@
 #define UNICAST_QUEUE_MAX (256u * 1024u)
 #define UNICAST_PAYLOAD_MAX (FRAME_SIZE_MAX - 64u)
 #define OVERLAY_MESSAGE_MAX 1024u
-/* Ring id and digest of each universe (42 bytes for IPv6): room for eight. */
-#define RINGS_MESSAGE_MAX 512u
 #define HOP_LIMIT 32u
 
 #define CONN_LIMIT_DEFAULT 100u

@@ -31,7 +31,7 @@
 	X(NOT_A_PEER, 18, "not a weave router")                                                    \
 	X(OVERLOADED, 19, "too many handshakes at once")                                           \
 	X(INVALID, 20, "invalid request")                                                          \
-	X(ABSENT, 21, "no such component")
+	X(FORGED, 21, "message changed on its way")
 
 enum why_reason {
 #define X(name, number, text) WHY_##name = (number),

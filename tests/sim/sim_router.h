@@ -27,6 +27,7 @@ struct sim_router {
 	struct sim *sim;
 	uint32_t index;
 	peer_name name;
+	struct rng secrets;
 	struct gossip_config config; /* what every start begins from */
 	struct sim_disk disk;
 	int64_t wall_offset_s;

@@ -66,10 +66,10 @@ struct puppet {
 
 static void puppet_turn(struct puppet *p)
 {
-	struct engine_action a;
+	struct gossip_action a;
 
 	while (engine_next_action(p->engine, &a, p->now))
-		if (a.gossip.type == GOSSIP_CLOSE && a.gossip.conn == p->conn)
+		if (a.type == GOSSIP_CLOSE && a.conn == p->conn)
 			p->closed = true;
 	outbox_clear(router_outbox(engine_router(p->engine)));
 }
@@ -158,10 +158,7 @@ static struct engine *one_engine(struct mono now)
 					       .datagram_max = 1472,
 					       .bridge_mac = { { 2, 0, 0, 0, 0, 1 } } } };
 
-	struct engine *e = engine_new(&c, now, NULL);
-
-	engine_start(e, now);
-	return e;
+	return engine_new(&c, now, NULL);
 }
 
 static bool never_reads(FILE *trace, enum sim_mutation mutation, char *why)

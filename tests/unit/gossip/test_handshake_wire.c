@@ -39,15 +39,26 @@ static void assert_same(const struct hello *a, const struct hello *b)
 	assert_int_equal(a->port, b->port);
 	assert_int_equal(a->overlays, b->overlays);
 	assert_int_equal(a->capabilities, b->capabilities);
-	assert_int_equal(a->password, b->password);
+	assert_int_equal(a->form, b->form);
+	assert_int_equal(a->trusted, b->trusted);
 	assert_int_equal(a->key_share_size, b->key_share_size);
+	assert_memory_equal(a->key_share, b->key_share, sizeof a->key_share);
+	assert_int_equal(a->has_session, b->has_session);
+	assert_memory_equal(a->session, b->session, sizeof a->session);
 }
 
 static const char *decode(const uint8_t *data, size_t size)
 {
 	struct hello h;
 
-	return hello_decode(&h, bytes_of(data, size));
+	return hello_decode(&h, bytes_of(data, size), false);
+}
+
+static const char *decode_sealed(const uint8_t *data, size_t size)
+{
+	struct hello h;
+
+	return hello_decode(&h, bytes_of(data, size), true);
 }
 
 static void hello_comes_back_as_it_was(void **state)
@@ -57,17 +68,60 @@ static void hello_comes_back_as_it_was(void **state)
 	size_t size = encode(&h, room, sizeof room);
 
 	(void)state;
-	assert_null(hello_decode(&out, bytes_of(room, size)));
+	assert_null(hello_decode(&out, bytes_of(room, size), false));
 	assert_same(&h, &out);
 	torture(decode, room, size, false);
 	/* The largest there is. */
-	h.password = true;
-	h.key_share_size = KEY_SHARE_MAX;
-	memset(h.key_share, 9, KEY_SHARE_MAX);
 	memset(h.nickname, 'n', NICKNAME_MAX);
 	size = encode(&h, room, sizeof room);
-	assert_null(hello_decode(&out, bytes_of(room, size)));
+	assert_null(hello_decode(&out, bytes_of(room, size), false));
 	assert_same(&h, &out);
+	h.form = HELLO_SEALED;
+	h.trusted = true;
+	size = encode(&h, room, sizeof room);
+	assert_null(hello_decode(&out, bytes_of(room, size), true));
+	assert_same(&h, &out);
+	torture(decode_sealed, room, size, true);
+	h = (struct hello){ .form = HELLO_KEYS,
+			    .key_share_size = OFFER_SIZE_MAX,
+			    .has_session = true };
+	memset(h.key_share, 9, sizeof h.key_share);
+	memset(h.session, 8, sizeof h.session);
+	size = encode(&h, room, sizeof room);
+	assert_true(FRAME_HEADER_SIZE + size == HELLO_KEYS_MAX);
+	assert_null(hello_decode(&out, bytes_of(room, size), false));
+	assert_same(&h, &out);
+	torture(decode, room, size, true);
+}
+
+/* Nothing of what belongs behind the password is taken, or sent, in front of it. */
+static void each_form_has_its_own_fields(void **state)
+{
+	struct hello forms[] = { sample(), { .form = HELLO_KEYS, .key_share_size = 32 }, sample() };
+	uint8_t room[3][HELLO_WIRE_MAX], both[2 * HELLO_WIRE_MAX];
+	size_t size[3];
+	struct hello out;
+
+	(void)state;
+	forms[2].form = HELLO_SEALED;
+	for (int i = 0; i < 3; i++)
+		size[i] = encode(&forms[i], room[i], sizeof room[i]);
+	assert_null(memmem(room[1], size[1], "host-1", 6));
+	/* A name beside keys; keys beside a name. */
+	for (int i = 0; i < 2; i++) {
+		memcpy(both, room[1], size[1]);
+		memcpy(both + size[1], room[i ? 0 : 2], size[i ? 0 : 2]);
+		assert_non_null(
+			hello_decode(&out, bytes_of(both, size[1] + size[i ? 0 : 2]), false));
+	}
+	assert_string_equal(hello_decode(&out, bytes_of(room[0], size[0]), true), "hello.PASSWORD");
+	assert_string_equal(hello_decode(&out, bytes_of(room[1], size[1]), true), "hello.PASSWORD");
+	assert_string_equal(hello_decode(&out, bytes_of(room[2], size[2]), false),
+			    "hello.PASSWORD");
+	forms[1].key_share_size = 33;
+	size[1] = encode(&forms[1], room[1], sizeof room[1]);
+	assert_string_equal(hello_decode(&out, bytes_of(room[1], size[1]), false),
+			    "hello.KEY_SHARE");
 }
 
 /* Walks the TLVs of an encoded hello. */
@@ -84,11 +138,11 @@ static size_t find_tlv(const uint8_t *room, size_t size, uint8_t type, size_t *t
 
 static void missing_doubled_and_wrong_fields_are_named(void **state)
 {
-#define X(name, number, min, max, mandatory) { (number), "hello." #name, (mandatory) },
+#define X(name, number, min, max, rule) { (number), "hello." #name, rule },
 	static const struct {
 		uint8_t number;
 		const char *name;
-		bool mandatory;
+		const char *rule;
 	} rows[] = { HELLO_TLVS(X) };
 #undef X
 	struct hello h = sample(), out;
@@ -100,33 +154,33 @@ static void missing_doubled_and_wrong_fields_are_named(void **state)
 		size_t where, rest;
 		const char *bad;
 
-		if (rows[i].number == HELLO_KEY_SHARE)
+		if (rows[i].rule[HELLO_CLEAR] == '-')
 			continue;
 		where = find_tlv(room, size, rows[i].number, &tlv_size);
 		rest = size - where - tlv_size;
 		memcpy(other, room, where);
 		memcpy(other + where, room + where + tlv_size, rest);
-		bad = hello_decode(&out, bytes_of(other, size - tlv_size));
-		if (rows[i].mandatory)
+		bad = hello_decode(&out, bytes_of(other, size - tlv_size), false);
+		if (rows[i].rule[HELLO_CLEAR] == '+')
 			assert_string_equal(bad, rows[i].name);
 		else
 			assert_null(bad);
 		memcpy(other, room, size);
 		memcpy(other + size, room + where, tlv_size);
-		assert_string_equal(hello_decode(&out, bytes_of(other, size + tlv_size)),
+		assert_string_equal(hello_decode(&out, bytes_of(other, size + tlv_size), false),
 				    rows[i].name);
 	}
 	memcpy(other, room, size);
 	other[find_tlv(room, size, HELLO_PASSWORD, &tlv_size) + 3] = 2;
-	assert_string_equal(hello_decode(&out, bytes_of(other, size)), "hello.PASSWORD");
+	assert_string_equal(hello_decode(&out, bytes_of(other, size), false), "hello.PASSWORD");
 	other[find_tlv(room, size, HELLO_PASSWORD, &tlv_size) + 3] = 1;
-	assert_string_equal(hello_decode(&out, bytes_of(other, size)), "hello.KEY_SHARE");
+	assert_non_null(hello_decode(&out, bytes_of(other, size), false));
 	memcpy(other, room, size);
 	other[find_tlv(room, size, HELLO_NICKNAME, &tlv_size) + 4] = 0x1b;
-	assert_string_equal(hello_decode(&out, bytes_of(other, size)), "hello.NICKNAME");
+	assert_string_equal(hello_decode(&out, bytes_of(other, size), false), "hello.NICKNAME");
 	memcpy(other, room, size);
 	memset(other + find_tlv(room, size, HELLO_NAME, &tlv_size) + 3, 0, 6);
-	assert_string_equal(hello_decode(&out, bytes_of(other, size)), "hello.NAME");
+	assert_string_equal(hello_decode(&out, bytes_of(other, size), false), "hello.NAME");
 }
 
 static void unknown_tlvs_are_skipped(void **state)
@@ -139,7 +193,7 @@ static void unknown_tlvs_are_skipped(void **state)
 	(void)state;
 	memmove(room + sizeof unknown, room, size);
 	memcpy(room, unknown, sizeof unknown);
-	assert_null(hello_decode(&out, bytes_of(room, size + sizeof unknown)));
+	assert_null(hello_decode(&out, bytes_of(room, size + sizeof unknown), false));
 	assert_same(&h, &out);
 }
 
@@ -191,7 +245,7 @@ static void any_cut_leads_to_done(void **state)
 	(void)state;
 	memcpy(room + size, "rest", 4);
 	for (size_t piece = 1; piece <= size + 4; piece++) {
-		handshake_init(&h, 3, 3);
+		handshake_init(&h, false, false, 3, 3);
 		assert_int_equal(feed_all(&h, room, size + 4, piece, &why), size);
 		assert_int_equal(h.state, HANDSHAKE_DONE);
 		assert_int_equal(h.version, 3);
@@ -216,7 +270,7 @@ static void the_highest_common_version_is_chosen(void **state)
 		uint8_t room[1024];
 		size_t size = opening(room, sizeof room, cases[i].their_low, cases[i].their_high);
 
-		handshake_init(&h, cases[i].low, cases[i].high);
+		handshake_init(&h, false, false, cases[i].low, cases[i].high);
 		feed_all(&h, room, size, size, &why);
 		if (cases[i].version) {
 			assert_int_equal(h.state, HANDSHAKE_DONE);
@@ -234,7 +288,7 @@ static void what_is_not_weave_is_refused_at_its_first_byte(void **state)
 	struct why why;
 
 	(void)state;
-	handshake_init(&h, 3, 3);
+	handshake_init(&h, false, false, 3, 3);
 	feed_all(&h, (const uint8_t *)"S", 1, 1, &why);
 	assert_int_equal(h.state, HANDSHAKE_REFUSED);
 	assert_int_equal(why.reason, WHY_NOT_A_PEER);
@@ -249,7 +303,7 @@ static void refuse_frame(const uint8_t *frame, size_t size, const char *field)
 
 	memcpy(room, "weave\3\3", 7);
 	memcpy(room + 7, frame, size);
-	handshake_init(&h, 3, 3);
+	handshake_init(&h, false, false, 3, 3);
 	feed_all(&h, room, 7 + size, 1, &why);
 	assert_int_equal(h.state, HANDSHAKE_REFUSED);
 	assert_int_equal(why.reason, WHY_MALFORMED);
@@ -279,7 +333,7 @@ static void close_instead_of_hello_carries_the_reason(void **state)
 	mark = session_begin(&w, MESSAGE_CLOSE);
 	close_encode(&said, &w);
 	session_end(&w, mark);
-	handshake_init(&h, 3, 3);
+	handshake_init(&h, false, false, 3, 3);
 	feed_all(&h, room, writer_size(&w), 3, &why);
 	assert_int_equal(h.state, HANDSHAKE_REFUSED);
 	assert_true(h.closed_by_peer);
@@ -303,9 +357,9 @@ static void noise_ends_within_the_limit(void **state)
 			room[i] = (uint8_t)rng_u64(&rng);
 		for (size_t i = 0; i < flips; i++)
 			room[rng_below(&rng, size)] ^= (uint8_t)(1u << rng_below(&rng, 8));
-		handshake_init(&h, 3, 3);
+		handshake_init(&h, false, false, 3, 3);
 		feed_all(&h, room, sizeof room, 1 + rng_below(&rng, 900), &why);
-		assert_true(h.taken <= HANDSHAKE_SIZE_MAX);
+		assert_true(h.size <= HANDSHAKE_SIZE_MAX);
 		assert_true(h.state == HANDSHAKE_DONE || h.state == HANDSHAKE_REFUSED);
 	}
 }
@@ -322,6 +376,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(hello_comes_back_as_it_was),
 		cmocka_unit_test(missing_doubled_and_wrong_fields_are_named),
+		cmocka_unit_test(each_form_has_its_own_fields),
 		cmocka_unit_test(unknown_tlvs_are_skipped),
 		cmocka_unit_test(any_cut_leads_to_done),
 		cmocka_unit_test(the_highest_common_version_is_chosen),

@@ -13,6 +13,7 @@
 #include <weave/gossip.h>
 #include <weave/hash.h>
 #include <weave/table.h>
+#include <weave/text.h>
 
 #define WORLD_HOSTS 64
 #define WORLD_PORT 6783
@@ -24,14 +25,12 @@ struct world;
 struct host {
 	struct gossip *g; /* NULL while down */
 	struct gossip_config config;
-	struct mono data_up; /* used as 'no data path' when udp_blocked */
-	bool deaf;	     /* accepts bytes and reads none */
+	struct passwords passwords;
+	struct path_secret secret; /* of the latest UP */
+	struct mono data_up;	   /* used as 'no data path' when udp_blocked */
+	bool deaf;		   /* accepts bytes and reads none */
 	bool udp_blocked;
 	unsigned suspects, unicasts, unreached, overlays, routes, persists, downs, ups;
-	unsigned rings, peers, former_lives, copies;
-	bool bad_rings; /* what comes is said to be malformed */
-	char last_rings[32];
-	uint64_t former_store;
 	uint64_t last_generation;
 	char last_unicast[64];
 	unsigned epoch; /* counts starts */
@@ -75,7 +74,13 @@ struct world {
 	struct world_message *head, **tail;
 	uint64_t events, bytes, dials;
 	bool loud;
+	/* Sees, and may change, what 'from' sends to 'to', before it is cut into pieces. */
+	void (*between)(struct world *w, unsigned from, unsigned to, uint8_t *data, size_t size);
+	struct text seen; /* for 'between' */
 };
+
+/* The password of all hosts of worlds that are made from now on; NULL none. */
+static const char *world_password;
 
 static inline void world_log(void *ctx, enum log_level level, const char *line)
 {
@@ -84,6 +89,34 @@ static inline void world_log(void *ctx, enum log_level level, const char *line)
 	(void)level;
 	if (getenv("WEAVE_LOG"))
 		print_message("%s: %s\n", h->config.nickname, line);
+}
+
+static inline void world_entropy(void *ctx, void *out, size_t size)
+{
+	struct rng *rng = ctx;
+	uint8_t *at = out;
+
+	while (size--)
+		*at++ = (uint8_t)rng_u64(rng);
+}
+
+/* Up to two passwords, the preferred one first; told to a host that runs, too. */
+static inline void world_set_passwords(struct world *w, unsigned i, const char *one,
+				       const char *two)
+{
+	const char *const texts[] = { one, two };
+	static uint32_t last_id;
+	struct passwords p = { 0 };
+
+	for (int n = 0; n < 2 && texts[n]; n++) {
+		struct password *to = &p.list[p.count++];
+
+		to->id = ++last_id;
+		to->size = (uint16_t)strlen(texts[n]);
+		memcpy(to->bytes, texts[n], to->size);
+	}
+	w->host[i].passwords = p;
+	w->host[i].config.passwords = one ? &w->host[i].passwords : NULL;
 }
 
 static inline struct ip_addr host_ip(unsigned i)
@@ -170,6 +203,8 @@ static inline void world_pull(struct world *w, struct stream *s, unsigned end)
 		if (n == 0)
 			return;
 		w->bytes += n;
+		if (w->between)
+			w->between(w, e->host, s->end[!end].host, buffer, n);
 		e->in_flight += n;
 		for (size_t i = 0; i < n; i += piece) {
 			piece = rng_below(&w->rng, 4) ? n - i : 1 + rng_below(&w->rng, n - i);
@@ -240,6 +275,7 @@ static inline void world_drain(struct world *w, unsigned i)
 			break;
 		case GOSSIP_UP:
 			h->ups++;
+			h->secret = a.secret;
 			s = world_find(w, i, a.conn, &end);
 			if (s && !h->udp_blocked && !w->host[s->end[!end].host].udp_blocked)
 				world_post(w, WORLD_PATH, s, end, NULL, 0, 10);
@@ -263,21 +299,6 @@ static inline void world_drain(struct world *w, unsigned i)
 			break;
 		case GOSSIP_UNREACHED:
 			h->unreached++;
-			break;
-		case GOSSIP_RINGS:
-			h->rings++;
-			snprintf(h->last_rings, sizeof h->last_rings, "%.*s", (int)a.bytes.size,
-				 (const char *)a.bytes.data);
-			gossip_rings_heard(h->g, a.conn, h->bad_rings ? "rings.test" : NULL,
-					   at(w->now));
-			break;
-		case GOSSIP_PEERS:
-			h->peers++;
-			break;
-		case GOSSIP_FORMER_LIFE:
-			h->former_lives++;
-			h->copies += a.copied;
-			h->former_store = a.store_id;
 			break;
 		}
 	}
@@ -415,6 +436,9 @@ static inline struct world *world_new(unsigned hosts, uint64_t seed)
 			.protocol_max = 3,
 		};
 		snprintf(c->nickname, sizeof c->nickname, "host%u", i);
+		c->entropy = world_entropy;
+		c->entropy_ctx = &w->rng;
+		world_set_passwords(w, i, world_password, NULL);
 	}
 	return w;
 }

@@ -1,0 +1,399 @@
+/* Whole gossip engines with passwords: who is let in, what is told, what can be seen between. */
+#include <sodium.h>
+
+#include "world.h"
+
+#include "../../../gossip/handshake_wire.h"
+#include "../../../gossip/message_wire.h"
+
+/* Keeps all that is said, by anybody to anybody. */
+static void listen_in(struct world *w, unsigned from, unsigned to, uint8_t *data, size_t size)
+{
+	(void)from;
+	(void)to;
+	text_add_bytes(&w->seen, (const char *)data, size);
+}
+
+static bool was_seen(const struct world *w, const char *what)
+{
+	return memmem(w->seen.data, w->seen.size, what, strlen(what)) != NULL;
+}
+
+static struct world *two_hosts(const char *one, const char *two, uint64_t seed)
+{
+	struct world *w = world_new(2, seed);
+
+	world_set_passwords(w, 1, one, NULL);
+	world_set_passwords(w, 2, two, NULL);
+	w->between = listen_in;
+	world_start_all(w);
+	world_connect(w, 1, 2);
+	return w;
+}
+
+static void world_over(struct world *w)
+{
+	world_check(w);
+	text_fini(&w->seen);
+	world_free(w);
+}
+
+static void put_text(struct world *w, unsigned i, const char *key, const char *value)
+{
+	gossip_put(w->host[i].g, KIND_UNKNOWN, bytes_of(key, strlen(key)),
+		   bytes_of(value, strlen(value)), at(w->now));
+	world_drain(w, i);
+}
+
+static void nothing_is_in_clear_with_a_password(void **state)
+{
+	struct gossip_conn_info info;
+	uint8_t name[6] = { 0, 0, 0, 0, 0, 1 };
+
+	(void)state;
+	for (int password = 0; password < 2; password++) {
+		struct world *w = two_hosts(password ? "secret" : NULL, password ? "secret" : NULL,
+					    3);
+
+		world_until(w, world_converged, 2000);
+		put_text(w, 1, "some key", "some value");
+		world_run(w, 10000);
+		assert_true(world_converged(w));
+		assert_true(gossip_conn_at(w->host[1].g, 0, &info));
+		assert_int_equal(info.sealed, password);
+		assert_int_equal(info.data_sealed, password);
+		gossip_stop(w->host[2].g, at(w->now));
+		world_drain(w, 2);
+		world_run(w, 100);
+		assert_int_equal(was_seen(w, "host1"), !password);
+		assert_int_equal(was_seen(w, "host2"), !password);
+		assert_int_equal(was_seen(w, "some key"), !password);
+		assert_int_equal(was_seen(w, "some value"), !password);
+		assert_int_equal(memmem(w->seen.data, w->seen.size, name, 6) != NULL, !password);
+		assert_false(was_seen(w, "secret"));
+		world_over(w);
+	}
+}
+
+static void both_ends_hold_one_secret_for_their_data_path(void **state)
+{
+	static const uint8_t zeroes[32];
+	uint8_t last[32] = { 0 };
+
+	(void)state;
+	for (uint64_t seed = 1; seed <= 10; seed++) {
+		struct world *w = two_hosts("secret", "secret", seed);
+		const struct path_secret *a = &w->host[1].secret, *b = &w->host[2].secret;
+
+		/* Two connections, of which one stays. */
+		world_connect(w, 2, 1);
+		world_until(w, world_converged, 3000);
+		world_run(w, 5000);
+		assert_true(a->sealed && b->sealed);
+		assert_int_not_equal(a->initiator, b->initiator);
+		assert_memory_equal(a->secret, b->secret, 32);
+		assert_memory_not_equal(a->secret, zeroes, 32);
+		assert_memory_not_equal(a->secret, last, 32);
+		memcpy(last, a->secret, 32);
+		world_over(w);
+	}
+}
+
+static void different_passwords_are_told_on_both_sides(void **state)
+{
+	struct world *w = two_hosts("secret", "wrong", 5);
+	struct gossip_conn_info info;
+	struct gossip_counters c[3];
+
+	(void)state;
+	world_run(w, 3000);
+	assert_true(world_line(w, 1, PEER_NAME_NONE, WHY_PASSWORD_WRONG, &info));
+	assert_string_equal(info.why.text, "the other end says: passwords differ");
+	assert_true(info.outbound);
+	assert_true(world_line(w, 2, PEER_NAME_NONE, WHY_PASSWORD_WRONG, &info));
+	assert_non_null(strstr(info.why.text, "passwords differ"));
+	assert_false(info.outbound);
+	for (unsigned i = 1; i <= 2; i++) {
+		gossip_counters(w->host[i].g, &c[i]);
+		assert_true(c[i].password_wrong >= 1);
+		assert_int_equal(c[i].password_one_side, 0);
+		assert_int_equal(w->host[i].ups, 0);
+	}
+	assert_int_equal(c[1].password_wrong, c[2].password_wrong);
+	assert_false(was_seen(w, "host") || was_seen(w, "secret") || was_seen(w, "wrong"));
+	/* It is tried again: the right password may come. */
+	world_set_passwords(w, 2, "secret", NULL);
+	gossip_set_passwords(w->host[2].g, &w->host[2].passwords, at(w->now));
+	world_until(w, world_converged, 30000);
+	world_over(w);
+}
+
+static void a_password_on_one_side_is_told_on_both_sides(void **state)
+{
+	struct gossip_conn_info info;
+	struct gossip_counters c;
+
+	(void)state;
+	for (int dialling = 0; dialling < 2; dialling++) {
+		struct world *w = two_hosts(dialling ? "secret" : NULL, dialling ? NULL : "secret",
+					    6);
+
+		world_run(w, 3000);
+		for (unsigned i = 1; i <= 2; i++) {
+			assert_true(world_line(w, i, PEER_NAME_NONE, WHY_PASSWORD_ONE_SIDE, &info));
+			gossip_counters(w->host[i].g, &c);
+			assert_true(c.password_one_side >= 1);
+			assert_int_equal(c.password_wrong, 0);
+			assert_int_equal(w->host[i].ups, 0);
+		}
+		/* The one with the password says no name. */
+		assert_false(was_seen(w, dialling ? "host1" : "host2"));
+		world_over(w);
+	}
+}
+
+static void data_goes_in_clear_only_where_both_trust(void **state)
+{
+	(void)state;
+	for (int trusts = 0; trusts < 4; trusts++) {
+		struct world *w = world_new(2, 7);
+		struct gossip_conn_info info;
+
+		for (unsigned i = 1; i <= 2; i++) {
+			struct gossip_config *c = &w->host[i].config;
+
+			world_set_passwords(w, i, "secret", NULL);
+			cidr_parse("10.9.0.0/16", &c->trusted[c->trusted_count++]);
+			if (trusts >> (i - 1) & 1)
+				cidr_parse("10.0.0.0/24", &c->trusted[c->trusted_count++]);
+		}
+		w->between = listen_in;
+		world_start_all(w);
+		world_connect(w, 1, 2);
+		world_until(w, world_converged, 2000);
+		for (unsigned i = 1; i <= 2; i++) {
+			static const uint8_t zeroes[32];
+
+			assert_true(gossip_conn_at(w->host[i].g, 0, &info));
+			assert_true(info.sealed);
+			assert_int_equal(info.data_sealed, trusts != 3);
+			assert_int_equal(w->host[i].secret.sealed, trusts != 3);
+			assert_int_equal(memcmp(w->host[i].secret.secret, zeroes, 32) == 0,
+					 trusts == 3);
+		}
+		assert_false(was_seen(w, "host1"));
+		world_over(w);
+	}
+}
+
+/* Trust without a password means nothing: there all is in clear anyway. */
+static void trust_alone_changes_nothing(void **state)
+{
+	struct world *w = world_new(2, 8);
+	struct gossip_conn_info info;
+
+	(void)state;
+	cidr_parse("10.0.0.0/8", &w->host[1].config.trusted[0]);
+	w->host[1].config.trusted_count = 1;
+	world_start_all(w);
+	world_connect(w, 1, 2);
+	world_until(w, world_converged, 2000);
+	assert_true(gossip_conn_at(w->host[1].g, 0, &info));
+	assert_false(info.sealed || info.data_sealed);
+	world_over(w);
+}
+
+static unsigned flip_from;
+static size_t flip_at; /* of the bytes that it sends from now on */
+
+static void flip_one(struct world *w, unsigned from, unsigned to, uint8_t *data, size_t size)
+{
+	(void)w;
+	(void)to;
+	if (from != flip_from)
+		return;
+	if (flip_at < size) {
+		data[flip_at] ^= 4;
+		flip_from = 0;
+	} else {
+		flip_at -= size;
+	}
+}
+
+static void a_changed_record_ends_the_connection_and_says_so(void **state)
+{
+	struct gossip_conn_info info;
+
+	(void)state;
+	for (size_t byte = 4; byte < 60; byte += 11) {
+		struct world *w = two_hosts("secret", "secret", 9);
+
+		world_until(w, world_converged, 2000);
+		world_run(w, 20000);
+		w->between = flip_one;
+		flip_from = 1;
+		flip_at = byte;
+		while (flip_from)
+			world_run(w, 100);
+		world_run(w, 10);
+		assert_true(world_line(w, 2, PEER_NAME_NONE, WHY_FORGED, &info) ||
+			    w->host[2].downs == 1);
+		assert_int_equal(w->host[1].downs, 1);
+		/* And a new one follows. */
+		world_until(w, world_converged, 20000);
+		assert_int_equal(w->host[1].ups, 2);
+		world_over(w);
+	}
+}
+
+/* Whoever comes between and changes one byte of the handshake is noticed, and no name is said. */
+static void a_changed_handshake_fails_and_is_repeated(void **state)
+{
+	(void)state;
+	for (unsigned from = 1; from <= 2; from++) {
+		for (size_t byte = 0; byte < 100; byte += 9) {
+			struct world *w = two_hosts("secret", "secret", 10);
+			struct gossip_counters c;
+
+			w->between = flip_one;
+			flip_from = from;
+			flip_at = byte;
+			world_until(w, world_converged, 60000);
+			gossip_counters(w->host[1].g, &c);
+			assert_int_equal(flip_from, 0);
+			assert_true(c.dials >= 2);
+			world_over(w);
+		}
+	}
+}
+
+static void set_passwords(struct world *w, unsigned i, const char *one, const char *two)
+{
+	static struct passwords keep[WORLD_HOSTS + 1][2];
+	static unsigned turn[WORLD_HOSTS + 1];
+	struct passwords *fresh = &keep[i][turn[i]++ % 2];
+
+	world_set_passwords(w, i, one, two);
+	*fresh = w->host[i].passwords;
+	w->host[i].config.passwords = fresh;
+	gossip_set_passwords(w->host[i].g, fresh, at(w->now));
+	world_drain(w, i);
+}
+
+static void a_network_changes_its_password_without_a_cut(void **state)
+{
+	struct world *w = world_new(4, 11);
+	struct gossip_conn_info info;
+
+	(void)state;
+	for (unsigned i = 1; i <= 3; i++)
+		world_set_passwords(w, i, "old", NULL);
+	world_set_passwords(w, 4, "new", NULL);
+	for (unsigned i = 1; i <= 3; i++)
+		world_start(w, i);
+	world_connect(w, 1, 2);
+	world_connect(w, 2, 3);
+	world_until(w, world_converged, 3000);
+	for (unsigned i = 1; i <= 3; i++) {
+		set_passwords(w, i, "new", "old");
+		world_run(w, 5000);
+		/* A restart in the middle of it finds a common one with each. */
+		world_kill(w, 2);
+		w->host[2].config.generation++;
+		world_start(w, 2);
+		world_connect(w, 2, 3);
+		world_until(w, world_converged, 30000);
+	}
+	world_start(w, 4);
+	world_connect(w, 4, 1);
+	world_until(w, world_converged, 30000);
+	for (unsigned i = 1; i <= 3; i++)
+		w->host[i].downs = 0;
+	for (unsigned i = 1; i <= 3; i++)
+		set_passwords(w, i, "new", NULL);
+	world_run(w, 20000);
+	for (unsigned i = 1; i <= 3; i++)
+		assert_int_equal(w->host[i].downs, 0);
+	assert_true(world_converged(w));
+	/* Who still has the old one only is out. */
+	world_kill(w, 4);
+	world_set_passwords(w, 4, "old", NULL);
+	w->host[4].config.generation++;
+	world_start(w, 4);
+	world_connect(w, 4, 1);
+	world_run(w, 3000);
+	assert_true(world_line(w, 4, PEER_NAME_NONE, WHY_PASSWORD_WRONG, &info));
+	assert_int_equal(world_conns(w, 4, CONN_ESTABLISHED), 0);
+	world_over(w);
+}
+
+/* A stranger that connects and listens is told no name, whatever happens. */
+static void strangers_hear_no_name(void **state)
+{
+	static const char *const says[] = { "", "weave\3\3", "weave\1\2", "weave\3\3\0\0\0\2\4x",
+					    "GET / HTTP/1.0\r\n\r\n" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(says); i++) {
+		for (int end = 0; end < 2; end++) {
+			struct world *w = world_new(1, 12);
+			struct gossip_action a;
+			struct why why;
+			uint8_t heard[4096];
+			size_t size = 0, n;
+			conn_id conn;
+			struct gossip *g;
+
+			world_set_passwords(w, 1, "secret", NULL);
+			world_start_all(w);
+			g = w->host[1].g;
+			conn = gossip_on_accepted(g, (struct netaddr){ host_ip(9), 1 }, at(w->now),
+						  &why);
+			gossip_on_received(g, conn,
+					   bytes_of(says[i], i == 3 ? 13 : strlen(says[i])),
+					   at(w->now));
+			for (int round = 0; round < 2; round++) {
+				while ((n = gossip_pull(g, conn, heard + size, sizeof heard - size,
+							at(w->now))))
+					size += n;
+				if (end)
+					gossip_stop(g, at(w->now));
+				else
+					gossip_tick(g, at(w->now + 11000));
+			}
+			while (gossip_next_action(g, &a))
+				;
+			assert_true(size >= 7);
+			assert_null(memmem(heard, size, "host", 4));
+			world_over(w);
+		}
+	}
+}
+
+static int nothing_is_leaked(void **state)
+{
+	(void)state;
+	return mem_in_use() != 0;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(nothing_is_in_clear_with_a_password),
+		cmocka_unit_test(both_ends_hold_one_secret_for_their_data_path),
+		cmocka_unit_test(different_passwords_are_told_on_both_sides),
+		cmocka_unit_test(a_password_on_one_side_is_told_on_both_sides),
+		cmocka_unit_test(data_goes_in_clear_only_where_both_trust),
+		cmocka_unit_test(trust_alone_changes_nothing),
+		cmocka_unit_test(a_changed_record_ends_the_connection_and_says_so),
+		cmocka_unit_test(a_changed_handshake_fails_and_is_repeated),
+		cmocka_unit_test(a_network_changes_its_password_without_a_cut),
+		cmocka_unit_test(strangers_hear_no_name),
+	};
+
+	if (sodium_init() < 0)
+		return 1;
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
+	return cmocka_run_group_tests_name("gossip_password", tests, NULL, nothing_is_leaked);
+}
