@@ -48,6 +48,10 @@ CFLAGS := -std=gnu11 -g $(OPTIMIZE) -fno-strict-aliasing -fno-omit-frame-pointer
 CPPFLAGS := -D_GNU_SOURCE -DWEAVE_VERSION='"$(VERSION)"' -Iinclude -MMD -MP
 LDFLAGS := $(SAN)
 LIBS := -lev -lpcap -lmnl -lsodium -lmicrohttpd -ljansson -lnftables -lm
+# LIBCRYPTO= (empty) builds without OpenSSL: libsodium does all ciphers, half as fast.
+LIBCRYPTO ?= -lcrypto
+LIBS += $(LIBCRYPTO)
+CPPFLAGS += $(if $(LIBCRYPTO),,-DWEAVE_WITHOUT_LIBCRYPTO)
 
 FOLDERS := base gossip ipam router plugin net dns cmd
 PROGRAMS := weaver weave
@@ -112,12 +116,16 @@ $(foreach t,$(UNIT_SOURCES),$(eval $(call unit_program,$(t))))
 SIM_OBJECTS := $(patsubst %.c,$(O)/%.o,$(sort $(wildcard tests/sim/*.c)))
 ifneq ($(SIM_OBJECTS),)
 $(O)/simulate: $(SIM_OBJECTS) $(call archives,sim)
-	$(Q)$(CC) $(LDFLAGS) $(OPTIMIZE) -o $@ $^ -lsodium -lm
+	$(Q)$(CC) $(LDFLAGS) $(OPTIMIZE) -o $@ $^ -lsodium $(LIBCRYPTO) -lm
 endif
 
 FUZZ_PROGRAMS := $(patsubst %.c,$(O)/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 $(O)/tests/fuzz/%: $(O)/tests/fuzz/%.o $(call archives,cmd)
 	$(Q)$(CC) $(LDFLAGS) $(if $(filter fuzz,$(VARIANT)),-fsanitize=fuzzer) -o $@ $^ $(LIBS)
+
+# Benchmarks in C: make build/release/bench/aead
+$(O)/bench/%: $(O)/bench/%.o $(call archives,cmd)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 .PHONY: programs-unit programs-fuzz simulate
 programs-unit: $(UNIT_PROGRAMS)

@@ -10,6 +10,10 @@
 
 struct ev_loop;
 
+/* What this processor seals fast, for router_config: AES-256-GCM only where it has instructions for
+ * it.  Starts the crypto libraries, so call it before giving up files and privileges. */
+uint8_t router_ciphers_here(void);
+
 /* The sleeve's UDP socket: datagrams between peers and the router object.
  *
  * Loop thread.  Owns the socket and its receive buffers; the router object is borrowed.  Receives
