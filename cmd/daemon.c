@@ -12,7 +12,7 @@
 #include <weave/sockaddr_io.h>
 
 /* Room that the worst overlay takes from a packet of the underlay: IPv6 40, UDP 8, sleeve header
- * and record 36, Ethernet 14, VLAN 4, authentication tag 16, rounded to what Weave Net's users
+ * and record 35, Ethernet 14, VLAN 4, authentication tag 16, rounded to what Weave Net's users
  * know (1376 on 1500). */
 #define OVERLAY_RESERVE 124u
 #define UNDERLAY_MTU_DEFAULT 1500u
@@ -285,6 +285,7 @@ static bool configure_engine(struct daemon *d, uint32_t underlay_mtu, struct why
 	if (r->datagram_max > SLEEVE_DATAGRAM_MAX)
 		r->datagram_max = SLEEVE_DATAGRAM_MAX;
 	r->bridge_mac = d->bridge.mac;
+	r->ciphers = router_ciphers_here();
 	return true;
 }
 

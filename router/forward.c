@@ -4,43 +4,64 @@
 #include "router_state.h"
 #include "too_big.h"
 
+void router_close_datagram(struct router *r)
+{
+	struct open_datagram *open = &r->open;
+
+	if (!open->path)
+		return;
+	if (path_is_sealed(open->path))
+		keys_seal(&open->path->keys, open->counter, open->data, SLEEVE_HEADER_SIZE,
+			  open->size);
+	outbox_close(&r->outbox);
+	*open = (struct open_datagram){ 0 };
+}
+
 uint8_t *router_datagram(struct router *r, struct sleeve_path *p, size_t size)
 {
-	uint8_t *data = outbox_datagram(&r->outbox, p->address, size);
 	struct sleeve_header header = { .type = SLEEVE_CLEAR, .index = p->theirs.index };
+	uint8_t *data;
 	struct writer w;
 
-	r->open.path = NULL;
+	/* Before anything else: a new epoch would take its key away. */
+	router_close_datagram(r);
+	header.counter = session_next(&p->session);
+	if (!header.counter) {
+		router_drop(r, DROP_NO_DATA_PATH);
+		return NULL;
+	}
+	data = outbox_open(&r->outbox, p->address, size + p->seal_size);
 	if (!data) {
 		router_drop(r, DROP_OUTBOX_FULL);
 		return NULL;
 	}
-	header.counter = session_next(&p->session);
+	if (path_is_sealed(p)) {
+		header.type = SLEEVE_SEALED;
+		header.epoch = (uint8_t)keys_epoch(&p->keys, header.counter, r->now);
+	}
 	w = writer_over(data, SLEEVE_HEADER_SIZE);
 	sleeve_header_write(&header, &w);
 	MUST(!w.full);
+	r->open = (struct open_datagram){ .path = p,
+					  .data = data,
+					  .counter = header.counter,
+					  .size = (uint32_t)size + p->seal_size };
 	return data;
 }
 
 /* Room for a record of 'size' bytes behind the frames already in the newest datagram. */
 static uint8_t *join_open(struct router *r, struct sleeve_path *p, size_t size)
 {
-	const struct open_datagram *open = &r->open;
-	const struct outbox_datagram *d;
-	uint8_t *at;
+	struct open_datagram *open = &r->open;
 
-	if (open->path != p || open->batch != r->outbox.batch ||
-	    open->frames == FRAMES_PER_DATAGRAM)
+	if (open->path != p || !open->frames || open->frames == FRAMES_PER_DATAGRAM ||
+	    open->size + size > p->pmtu.size || !outbox_extend(&r->outbox, size))
 		return NULL;
-	d = &r->outbox.datagrams[open->number];
-	if (d->size + size + SLEEVE_SEAL_SIZE > p->pmtu.size)
-		return NULL;
-	at = outbox_extend(&r->outbox, open->number, size);
-	if (!at)
-		return NULL;
-	r->open.frames++;
-	path_on_sent(p, d->size);
-	return at;
+	open->frames++;
+	open->size += (uint32_t)size;
+	path_on_sent(p, open->size);
+	/* The room for the tag moves on to the new end. */
+	return open->data + open->size - p->seal_size - size;
 }
 
 static uint8_t *record_room(struct router *r, struct sleeve_path *p, size_t size)
@@ -52,8 +73,8 @@ static uint8_t *record_room(struct router *r, struct sleeve_path *p, size_t size
 	at = router_datagram(r, p, SLEEVE_HEADER_SIZE + size);
 	if (!at)
 		return NULL;
-	r->open = (struct open_datagram){ p, r->outbox.batch, r->outbox.datagrams_count - 1, 1 };
-	path_on_sent(p, (uint32_t)(SLEEVE_HEADER_SIZE + size));
+	r->open.frames = 1;
+	path_on_sent(p, r->open.size);
 	return at + SLEEVE_HEADER_SIZE;
 }
 
@@ -91,7 +112,8 @@ static void send_fragments(struct router *r, struct sleeve_path *p, const struct
 {
 	uint8_t header[SLEEVE_FRAME_HEADER_SIZE - 1];
 	struct writer w = writer_over(header, sizeof header);
-	size_t total = sizeof header + f->frame.size, room = fragment_room(p->pmtu.size);
+	size_t total = sizeof header + f->frame.size,
+	       room = fragment_room(p->pmtu.size, p->seal_size);
 	struct sleeve_fragment piece = { .id = ++p->fragment_id, .total = (uint32_t)total };
 
 	sleeve_frame_header_write(f, &w);
@@ -108,7 +130,7 @@ static void send_fragments(struct router *r, struct sleeve_path *p, const struct
 		sleeve_fragment_header_write(&piece, &w);
 		MUST(!w.full);
 		copy_body(data + headers, header, f->frame, offset, size);
-		path_on_sent(p, (uint32_t)(headers + size));
+		path_on_sent(p, r->open.size);
 		r->counters.fragments_out++;
 	}
 }
@@ -116,7 +138,7 @@ static void send_fragments(struct router *r, struct sleeve_path *p, const struct
 void router_send(struct router *r, struct sleeve_path *p, const struct sleeve_frame *f,
 		 struct mono now)
 {
-	size_t size = SLEEVE_HEADER_SIZE + SLEEVE_FRAME_HEADER_SIZE + SLEEVE_SEAL_SIZE;
+	size_t size = SLEEVE_HEADER_SIZE + SLEEVE_FRAME_HEADER_SIZE + p->seal_size;
 
 	p->frames_out++;
 	p->bytes_out += f->frame.size;
@@ -200,6 +222,7 @@ void router_on_frame(struct router *r, struct bytes raw, struct mono now)
 	struct verdict v;
 	struct frame f;
 
+	r->now = now;
 	r->counters.from_bridge++;
 	r->counters.bytes_from_bridge += raw.size;
 	if (raw.size > FRAME_DATA_MAX || !frame_parse(&f, raw)) {

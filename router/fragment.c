@@ -232,17 +232,10 @@ void reassembly_check(const struct reassembly *r)
 	MUST(bytes <= REASSEMBLY_BYTES_MAX);
 }
 
-size_t fragment_room(size_t datagram_size)
+size_t fragment_room(size_t datagram_size, size_t seal_size)
 {
-	size_t headers = SLEEVE_HEADER_SIZE + SLEEVE_FRAGMENT_HEADER_SIZE + SLEEVE_SEAL_SIZE;
+	size_t headers = SLEEVE_HEADER_SIZE + SLEEVE_FRAGMENT_HEADER_SIZE + seal_size;
 
 	MUST(datagram_size > headers);
 	return datagram_size - headers;
-}
-
-uint32_t fragment_count(size_t size, size_t datagram_size)
-{
-	size_t room = fragment_room(datagram_size);
-
-	return (uint32_t)((size + room - 1) / room);
 }

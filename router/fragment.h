@@ -1,6 +1,6 @@
 /* Joins what another router cut: pieces of a FRAME record's body that did not fit the path.
  *
- * Pure.  One object per connection.  Cutting needs no state: fragment_count and fragment_piece.
+ * Pure.  One object per connection.  Cutting needs no state: fragment_room.
  * Bounded: REASSEMBLY_FRAMES_MAX bodies at once and REASSEMBLY_BYTES_MAX of buffers, oldest goes
  * first; each lives REASSEMBLY_TIMEOUT_MS.  A piece that overlaps others but is not a repetition
  * makes the whole body suspect and it is thrown away (as RFC 5722 does).  Buffers are kept for the
@@ -15,7 +15,7 @@
 #include "sleeve_wire.h"
 
 #define REASSEMBLY_BYTES_MAX (1u << 20)
-#define REASSEMBLY_RANGES_MAX 64u /* holes at once; the smallest path cuts 65535 into 127 */
+#define REASSEMBLY_RANGES_MAX 64u /* holes at once; the smallest path cuts 65535 into 131 */
 
 struct reassembly_slot;
 
@@ -40,9 +40,8 @@ struct mono reassembly_deadline(const struct reassembly *r);
 /* Asserts invariants; for tests. */
 void reassembly_check(const struct reassembly *r);
 
-/* Pieces needed for a body of 'size' bytes in datagrams of 'datagram_size' (> headers). */
-uint32_t fragment_count(size_t size, size_t datagram_size);
-/* Bytes of body in each piece but the last. */
-size_t fragment_room(size_t datagram_size);
+/* Bytes of body in each piece but the last, in datagrams of 'datagram_size' (> headers) that end
+ * with a tag of 'seal_size'. */
+size_t fragment_room(size_t datagram_size, size_t seal_size);
 
 #endif

@@ -35,7 +35,7 @@ static void on_frame(uint8_t *user, const struct pcap_pkthdr *header, const uint
 		router_count_drop(c->router, DROP_MALFORMED, 1);
 	else
 		router_on_frame(c->router, bytes_of(data, header->caplen), c->now);
-	if (outbox_nearly_full(router_outbox(c->router)))
+	if (router_outbox_nearly_full(c->router))
 		c->flush(c->ctx);
 }
 

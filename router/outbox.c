@@ -1,6 +1,7 @@
 #include <weave/outbox.h>
 
 #include <weave/alloc.h>
+#include <weave/must.h>
 
 void outbox_init(struct outbox *o)
 {
@@ -18,7 +19,7 @@ void outbox_clear(struct outbox *o)
 	o->datagrams_count = 0;
 	o->frames_count = 0;
 	o->arena_used = 0;
-	o->batch++;
+	o->open = false;
 }
 
 bool outbox_nearly_full(const struct outbox *o)
@@ -40,21 +41,6 @@ static uint8_t *take(struct outbox *o, size_t size)
 	return p;
 }
 
-uint8_t *outbox_datagram(struct outbox *o, struct netaddr to, size_t size)
-{
-	uint8_t *p;
-
-	if (o->datagrams_count == OUTBOX_DATAGRAMS_MAX) {
-		o->overflows++;
-		return NULL;
-	}
-	p = take(o, size);
-	if (p)
-		o->datagrams[o->datagrams_count++] =
-			(struct outbox_datagram){ .to = to, .data = p, .size = (uint32_t)size };
-	return p;
-}
-
 uint8_t *outbox_frame(struct outbox *o, size_t size)
 {
 	uint8_t *p;
@@ -69,17 +55,39 @@ uint8_t *outbox_frame(struct outbox *o, size_t size)
 	return p;
 }
 
-uint8_t *outbox_extend(struct outbox *o, uint32_t datagram, size_t size)
+uint8_t *outbox_open(struct outbox *o, struct netaddr to, size_t size)
 {
-	struct outbox_datagram *d;
+	uint8_t *p;
+
+	MUST(!o->open);
+	if (o->datagrams_count == OUTBOX_DATAGRAMS_MAX) {
+		o->overflows++;
+		return NULL;
+	}
+	p = take(o, size);
+	if (!p)
+		return NULL;
+	o->datagrams[o->datagrams_count] =
+		(struct outbox_datagram){ .to = to, .data = p, .size = (uint32_t)size };
+	o->open = true;
+	return p;
+}
+
+uint8_t *outbox_extend(struct outbox *o, size_t size)
+{
+	struct outbox_datagram *d = &o->datagrams[o->datagrams_count];
 	uint8_t *p = o->arena + o->arena_used;
 
-	if (datagram >= o->datagrams_count || size > OUTBOX_ARENA_SIZE - o->arena_used)
-		return NULL;
-	d = &o->datagrams[datagram];
-	if (d->data + d->size != p)
+	if (!o->open || d->data + d->size != p || size > OUTBOX_ARENA_SIZE - o->arena_used)
 		return NULL;
 	d->size += (uint32_t)size;
 	o->arena_used += size;
 	return p;
+}
+
+void outbox_close(struct outbox *o)
+{
+	MUST(o->open);
+	o->open = false;
+	o->datagrams_count++;
 }

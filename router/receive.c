@@ -1,3 +1,5 @@
+#include <weave/must.h>
+
 #include "router_state.h"
 
 /* Only a heartbeat, which is proven, may move the replay window further: more than the datagrams
@@ -118,58 +120,101 @@ static struct sleeve_path *path_of_index(const struct router *r, uint32_t index)
 	return NULL;
 }
 
-/* The path to which a datagram belongs, if it may be believed; else counts why not. */
-static struct sleeve_path *admit(struct router *r, struct netaddr from, struct bytes datagram,
-				 struct reader *records)
+/* May this datagram move the path's window to its counter?  In clear only a heartbeat, which is
+ * proven, may move it far. */
+static bool may_leap(const struct sleeve_path *p, const struct sleeve_header *h,
+		     const struct sleeve_record *first)
 {
-	struct sleeve_record first;
-	struct sleeve_header header;
-	struct sleeve_path *p;
-	struct reader peek;
-
-	*records = reader_over(datagram.data, datagram.size);
-	if (datagram.size > SLEEVE_DATAGRAM_SIZE_MAX || sleeve_header_read(&header, records) ||
-	    sleeve_records_check(*records)) {
-		router_drop(r, DROP_BAD_DATAGRAM);
-		return NULL;
-	}
-	p = path_of_index(r, header.index);
-	if (!p) {
-		router_drop(r, DROP_NO_CONNECTION);
-		return NULL;
-	}
-	peek = *records;
-	sleeve_record_read(&first, &peek);
-	if (!session_fresh(&p->session, header.counter) ||
-	    (first.type != SLEEVE_HEARTBEAT && header.counter > p->session.heard + COUNTER_LEAP)) {
-		router_drop(r, DROP_REPLAY);
-		return NULL;
-	}
-	if (!path_accepts(p, from, header.counter,
-			  first.type == SLEEVE_HEARTBEAT ? &first.heartbeat : NULL)) {
-		router_drop(r, DROP_BAD_SOURCE);
-		return NULL;
-	}
-	session_accept(&p->session, header.counter);
-	return p;
+	return path_is_sealed(p) || first->type == SLEEVE_HEARTBEAT ||
+	       h->counter <= p->session.heard + COUNTER_LEAP;
 }
 
-void router_on_datagram(struct router *r, struct netaddr from, struct bytes datagram,
+/* Opens what is sealed.  DROP_NONE, or why not; then nothing has changed but the datagram's bytes.
+ */
+static enum drop_reason unseal(struct sleeve_path *p, const struct sleeve_header *h,
+			       uint8_t *datagram, size_t size, struct mono now)
+{
+	if (h->type != SLEEVE_SEALED)
+		return path_is_sealed(p) ? DROP_NOT_SEALED : DROP_NONE;
+	if (!path_is_sealed(p))
+		return DROP_NOT_CLEAR;
+	/* Cheap, so first. */
+	if (!session_fresh(&p->session, h->counter))
+		return DROP_REPLAY;
+	switch (keys_open(&p->keys, h->epoch, h->counter, datagram, SLEEVE_HEADER_SIZE, size,
+			  now)) {
+	case KEYS_OPENED:
+		return DROP_NONE;
+	case KEYS_NO_EPOCH:
+		return DROP_BAD_EPOCH;
+	case KEYS_BAD_TAG:
+		return DROP_BAD_SEAL;
+	}
+	NOT_REACHED("verdict");
+}
+
+/* DROP_NONE when a datagram of this path is to be believed: its counter is then marked as seen. */
+static enum drop_reason believe(struct sleeve_path *p, const struct sleeve_header *h,
+				struct netaddr from, struct reader records)
+{
+	struct sleeve_record first;
+
+	if (sleeve_records_check(records))
+		return DROP_BAD_DATAGRAM;
+	sleeve_record_read(&first, &records);
+	if (!session_fresh(&p->session, h->counter) || !may_leap(p, h, &first))
+		return DROP_REPLAY;
+	if (!path_accepts(p, from, h->counter,
+			  first.type == SLEEVE_HEARTBEAT ? &first.heartbeat : NULL))
+		return DROP_BAD_SOURCE;
+	session_accept(&p->session, h->counter);
+	return DROP_NONE;
+}
+
+/* The path to which a datagram belongs, if it may be believed; else counts why not. */
+static struct sleeve_path *admit(struct router *r, struct netaddr from, uint8_t *datagram,
+				 size_t size, struct reader *records)
+{
+	struct reader whole = reader_over(datagram, size);
+	enum drop_reason reason = DROP_NONE;
+	struct sleeve_header header;
+	struct sleeve_path *p = NULL;
+
+	if (size > SLEEVE_DATAGRAM_SIZE_MAX || sleeve_header_read(&header, &whole)) {
+		reason = DROP_BAD_DATAGRAM;
+	} else {
+		p = path_of_index(r, header.index);
+		reason = p ? unseal(p, &header, datagram, size, r->now) : DROP_NO_CONNECTION;
+	}
+	if (reason == DROP_NONE) {
+		*records = reader_over(datagram + SLEEVE_HEADER_SIZE,
+				       size - SLEEVE_HEADER_SIZE - p->seal_size);
+		reason = believe(p, &header, from, *records);
+	}
+	if (reason == DROP_NONE)
+		return p;
+	router_drop(r, reason);
+	return NULL;
+}
+
+void router_on_datagram(struct router *r, struct netaddr from, uint8_t *datagram, size_t size,
 			struct mono now)
 {
 	struct sleeve_record record;
 	struct reader records;
-	struct sleeve_path *p = admit(r, from, datagram, &records);
+	struct sleeve_path *p;
 	bool changed = false;
 
+	r->now = now;
+	p = admit(r, from, datagram, size, &records);
 	if (!p)
 		return;
 	endpoints_now(r->endpoints, now);
 	router_refresh(r);
-	path_on_heard(p, datagram.size, now);
+	path_on_heard(p, size, now);
 	while (reader_left(&records)) {
 		sleeve_record_read(&record, &records);
-		changed |= on_record(r, p, &record, datagram.size, now);
+		changed |= on_record(r, p, &record, size, now);
 	}
 	if (changed)
 		router_path_run(r, p, now);

@@ -1,5 +1,6 @@
 #include <weave/router.h>
 
+#include <sodium.h>
 #include <stdio.h>
 
 #include <weave/alloc.h>
@@ -17,6 +18,11 @@ struct router *router_new(const struct router_config *config, struct gossip *gos
 
 	MUST(config->datagram_max <= SLEEVE_DATAGRAM_SIZE_MAX);
 	r->config = *config;
+	r->config.ciphers |= AEAD_MANDATORY;
+	if (!r->config.epoch_ms)
+		r->config.epoch_ms = SLEEVE_EPOCH_MS;
+	if (!r->config.epoch_packets)
+		r->config.epoch_packets = SLEEVE_EPOCH_PACKETS;
 	r->gossip = gossip;
 	r->topology = gossip_topology(gossip);
 	r->log = log;
@@ -40,7 +46,9 @@ static void free_path(struct router *r, struct sleeve_path *p)
 	table_remove(&r->by_conn, &p->by_conn);
 	table_remove(&r->by_index, &p->by_index);
 	r->snapshot_stale = true;
-	r->open.path = NULL;
+	/* While there are keys to seal it with. */
+	if (r->open.path == p)
+		router_close_datagram(r);
 	path_fini(p);
 	mem_free(p);
 }
@@ -62,7 +70,13 @@ void router_free(struct router *r)
 
 struct outbox *router_outbox(struct router *r)
 {
+	router_close_datagram(r);
 	return &r->outbox;
+}
+
+bool router_outbox_nearly_full(const struct router *r)
+{
+	return outbox_nearly_full(&r->outbox);
 }
 
 void router_refresh(struct router *r)
@@ -155,6 +169,7 @@ void router_on_up(struct router *r, conn_id conn, peer_name peer, struct netaddr
 		.remote = remote.ip,
 		.datagram_max = r->config.datagram_max,
 		.secret = *secret,
+		.limits = { r->config.epoch_ms, r->config.epoch_packets },
 	};
 	struct sleeve_path *p;
 
@@ -165,9 +180,11 @@ void router_on_up(struct router *r, conn_id conn, peer_name peer, struct netaddr
 		.port = r->config.port,
 		.index = draw_index(r),
 		.proof = draw(r),
+		.ciphers = r->config.ciphers,
 	};
 	p = mem_new(1, sizeof *p);
 	path_init(p, &config, now);
+	sodium_memzero(&config.secret, sizeof config.secret);
 	if (r->paths_count == r->paths_room) {
 		r->paths_room = r->paths_room ? r->paths_room * 2 : 16;
 		r->paths = mem_resize(r->paths, r->paths_room, sizeof(struct sleeve_path *));
@@ -196,6 +213,8 @@ void router_on_overlay(struct router *r, conn_id conn, struct bytes message, str
 	if (!p)
 		return;
 	bad = sleeve_setup_read(&theirs, message);
+	if (!bad)
+		bad = path_on_setup(p, &theirs, now);
 	if (bad) {
 		char name[PEER_NAME_TEXT_SIZE];
 
@@ -203,7 +222,6 @@ void router_on_overlay(struct router *r, conn_id conn, struct bytes message, str
 			    peer_name_text(p->peer, name), bad);
 		return;
 	}
-	path_on_setup(p, &theirs, now);
 	router_path_run(r, p, now);
 }
 
@@ -230,8 +248,9 @@ static void log_change(struct router *r, const struct sleeve_path *p, uint8_t ov
 
 	peer_name_text(p->peer, name);
 	if (overlay) {
-		log_info(r->log, "data path up peer=%s overlay=sleeve address=%s rtt_ms=%u", name,
-			 netaddr_text(p->address, address), p->rtt_us / 1000);
+		log_info(r->log, "data path up peer=%s overlay=sleeve address=%s rtt_ms=%u %s%s",
+			 name, netaddr_text(p->address, address), p->rtt_us / 1000,
+			 path_is_sealed(p) ? "cipher=" : "in clear", aead_name(p->keys.cipher));
 		return;
 	}
 	path_explain(p, now, why, sizeof why);
@@ -254,7 +273,8 @@ static void send_record(struct router *r, struct sleeve_path *p, struct sleeve_r
 			uint32_t probe_size)
 {
 	bool probe = record->type == SLEEVE_PROBE;
-	size_t size = probe ? probe_size : SLEEVE_HEADER_SIZE + SLEEVE_HEARTBEAT_SIZE;
+	size_t size = probe ? probe_size - p->seal_size
+			    : SLEEVE_HEADER_SIZE + SLEEVE_HEARTBEAT_SIZE;
 	uint8_t *data = router_datagram(r, p, size);
 	struct writer w;
 
@@ -264,7 +284,7 @@ static void send_record(struct router *r, struct sleeve_path *p, struct sleeve_r
 	if (probe) {
 		sleeve_probe_write(&record->probe, &w);
 	} else {
-		record->heartbeat.proof = heartbeat_proof(&p->theirs, p->session.sent,
+		record->heartbeat.proof = heartbeat_proof(&p->theirs, r->open.counter,
 							  &record->heartbeat);
 		sleeve_heartbeat_write(&record->heartbeat, &w);
 	}
@@ -361,6 +381,9 @@ static void fill_path_info(const struct router *r, const struct sleeve_path *p,
 		.address = p->address,
 		.established = path_is_up(p),
 		.overlay = choice.overlay,
+		.sealed = path_is_sealed(p),
+		.cipher = aead_name(p->keys.cipher),
+		.epoch = p->keys.out.epoch,
 		.mtu = path_mtu(p),
 		.datagram_size = p->pmtu.size,
 		.rtt_us = p->rtt_us,

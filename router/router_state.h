@@ -15,11 +15,13 @@
 /* Frames in one datagram: what a receiver's outbox takes whatever else is in a batch. */
 #define FRAMES_PER_DATAGRAM 32u
 
-/* The newest datagram, while more frames for the same path may join it. */
+/* The datagram that is open in the outbox. */
 struct open_datagram {
-	const struct sleeve_path *path;
-	uint64_t batch;
-	uint32_t number, frames;
+	struct sleeve_path *path;
+	uint8_t *data;
+	uint64_t counter;
+	uint32_t size;	 /* with room for the tag */
+	uint32_t frames; /* 0: none may join */
 };
 
 struct router {
@@ -62,9 +64,11 @@ void router_publish(struct router *r, struct mono now);
  * and notes when it wants to be called. */
 void router_path_run(struct router *r, struct sleeve_path *p, struct mono now);
 
-/* A datagram of exactly 'size' bytes with its header written; the rest is the caller's to fill.
- * NULL when the outbox is full (counted). */
+/* Opens a datagram of 'size' bytes, a tag not counted, with its header written; the rest is the
+ * caller's to fill before anything else is done.  NULL when it cannot be sent (counted). */
 uint8_t *router_datagram(struct router *r, struct sleeve_path *p, size_t size);
+/* Seals and closes the open datagram, if any. */
+void router_close_datagram(struct router *r);
 
 /* Sends 'f' over a path, in one datagram or in fragments. */
 void router_send(struct router *r, struct sleeve_path *p, const struct sleeve_frame *f,

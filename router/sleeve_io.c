@@ -47,9 +47,9 @@ static unsigned receive_batch(struct sleeve_socket *s)
 		if (s->in[i].msg_hdr.msg_flags & MSG_TRUNC)
 			router_count_drop(s->router, DROP_BAD_DATAGRAM, 1);
 		else if (sockaddr_to((struct sockaddr *)&s->in_from[i], &from))
-			router_on_datagram(s->router, from,
-					   bytes_of(s->in_at[i].iov_base, s->in[i].msg_len), now);
-		if (outbox_nearly_full(router_outbox(s->router)))
+			router_on_datagram(s->router, from, s->in_at[i].iov_base, s->in[i].msg_len,
+					   now);
+		if (router_outbox_nearly_full(s->router))
 			s->flush(s->ctx);
 	}
 	return n > 0 ? (unsigned)n : 0;

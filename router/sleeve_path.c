@@ -1,5 +1,6 @@
 #include "sleeve_path.h"
 
+#include <sodium.h>
 #include <stdio.h>
 
 #include <weave/must.h>
@@ -14,6 +15,9 @@ void path_init(struct sleeve_path *p, const struct path_config *config, struct m
 		.slot = config->slot,
 		.address = { .ip = config->remote },
 		.mine = config->mine,
+		.secret = config->secret,
+		.limits = config->limits,
+		.seal_size = config->secret.sealed ? AEAD_TAG_SIZE : 0,
 		.proving_since = now,
 		.icmp_tokens = 32,
 		.icmp_at = now,
@@ -24,6 +28,30 @@ void path_init(struct sleeve_path *p, const struct path_config *config, struct m
 void path_fini(struct sleeve_path *p)
 {
 	reassembly_fini(&p->reassembly);
+	keys_fini(&p->keys);
+	sodium_memzero(&p->secret, sizeof p->secret);
+}
+
+static bool make_keys(struct sleeve_path *p, struct mono now)
+{
+	uint8_t mine[SLEEVE_SETUP_SIZE], theirs[SLEEVE_SETUP_SIZE];
+	struct writer m = writer_over(mine, sizeof mine), t = writer_over(theirs, sizeof theirs);
+	bool dialled = p->secret.initiator;
+	struct keys_config config = {
+		.secret = p->secret.secret,
+		.initiator = dialled,
+		.cipher = aead_choose(p->mine.ciphers, p->theirs.ciphers),
+		.limits = p->limits,
+	};
+
+	sleeve_setup_write(&p->mine, &m);
+	sleeve_setup_write(&p->theirs, &t);
+	config.dialled = writer_bytes(dialled ? &m : &t);
+	config.answered = writer_bytes(dialled ? &t : &m);
+	if (config.cipher == AEAD_NONE || !keys_init(&p->keys, &config, now))
+		return false;
+	sodium_memzero(&p->secret, sizeof p->secret);
+	return true;
 }
 
 static void start_proving(struct sleeve_path *p, struct mono now)
@@ -34,14 +62,21 @@ static void start_proving(struct sleeve_path *p, struct mono now)
 	pmtu_stop(&p->pmtu);
 }
 
-void path_on_setup(struct sleeve_path *p, const struct sleeve_setup *theirs, struct mono now)
+const char *path_on_setup(struct sleeve_path *p, const struct sleeve_setup *theirs, struct mono now)
 {
+	/* The same keys from the beginning again would repeat nonces. */
+	if (p->state != PATH_WAITING)
+		return "setup.repeated";
 	p->theirs = *theirs;
+	if (path_is_sealed(p) && !make_keys(p, now)) {
+		p->theirs = (struct sleeve_setup){ 0 };
+		return "setup.ciphers";
+	}
 	/* A heartbeat may have come before this message and told the true port already. */
 	if (!p->address_proof)
 		p->address.port = theirs->port;
-	if (p->state == PATH_WAITING)
-		start_proving(p, now);
+	start_proving(p, now);
+	return NULL;
 }
 
 bool path_accepts(struct sleeve_path *p, struct netaddr from, uint64_t counter,
@@ -57,7 +92,7 @@ bool path_accepts(struct sleeve_path *p, struct netaddr from, uint64_t counter,
 		p->address = from;
 		return true;
 	}
-	return netaddr_compare(from, p->address) == 0;
+	return path_is_sealed(p) || netaddr_compare(from, p->address) == 0;
 }
 
 void path_on_heard(struct sleeve_path *p, size_t size, struct mono now)
@@ -121,6 +156,7 @@ static void on_echo(struct sleeve_path *p, const struct sleeve_heartbeat *h, str
 	if (sent->token != h->echo)
 		return; /* so old that it proves nothing about now */
 	p->echoed_at = now;
+	keys_confirm(&p->keys, sent->epoch);
 	if (sent->at.ms >= p->suspected_at.ms)
 		p->suspected = false;
 	measure(p, sent, h->held_ms, now);
@@ -167,6 +203,7 @@ static struct mono dead_at(const struct sleeve_path *p, struct mono now)
 void path_tick(struct sleeve_path *p, struct mono now)
 {
 	reassembly_tick(&p->reassembly, now);
+	keys_tick(&p->keys, now);
 	if (p->state == PATH_UP && mono_reached(now, dead_at(p, now)))
 		start_proving(p, now);
 }
@@ -235,7 +272,12 @@ static void fill_heartbeat(struct sleeve_path *p, struct sleeve_heartbeat *h, st
 
 	p->token = p->token == UINT32_MAX ? 1 : p->token + 1;
 	p->sent_at = now;
-	p->sent[p->token % PATH_SENT_RING] = (struct path_sent){ p->token, p->largest_sent, now };
+	p->sent[p->token % PATH_SENT_RING] = (struct path_sent){
+		.token = p->token,
+		.largest = p->largest_sent,
+		.epoch = p->keys.out.epoch,
+		.at = now,
+	};
 	p->largest_sent = 0;
 	*h = (struct sleeve_heartbeat){
 		.flags = answer ? HEARTBEAT_ANSWER : 0,
@@ -282,7 +324,7 @@ struct mono path_deadline(const struct sleeve_path *p, struct mono now)
 
 uint32_t path_mtu(const struct sleeve_path *p)
 {
-	uint32_t headers = SLEEVE_HEADER_SIZE + SLEEVE_FRAME_HEADER_SIZE + SLEEVE_SEAL_SIZE +
+	uint32_t headers = SLEEVE_HEADER_SIZE + SLEEVE_FRAME_HEADER_SIZE + p->seal_size +
 			   FRAME_HEADER_SIZE;
 
 	return p->pmtu.size - headers;
@@ -328,4 +370,7 @@ void path_check(const struct sleeve_path *p)
 	MUST((p->state == PATH_UP) == (p->pmtu.state != PMTU_STOPPED));
 	MUST(p->state == PATH_WAITING || p->theirs.port);
 	MUST(p->pmtu.size <= SLEEVE_DATAGRAM_SIZE_MAX);
+	MUST(path_is_sealed(p) || p->keys.cipher == AEAD_NONE);
+	MUST(!path_is_sealed(p) || (p->state == PATH_WAITING) == (p->keys.cipher == AEAD_NONE));
+	keys_check(&p->keys);
 }

@@ -15,6 +15,9 @@
  *
  * Datagrams go to the address of the other end's newest heartbeat that carried our proof (told over
  * the control connection only): translators and roaming need no more.
+ *
+ * A path is sealed or in clear for all its life, as the handshake said.  The keys of a sealed one
+ * exist from SETUP on, when both ends know the cipher.
  */
 #ifndef WEAVE_ROUTER_SLEEVE_PATH_H
 #define WEAVE_ROUTER_SLEEVE_PATH_H
@@ -23,6 +26,7 @@
 #include <weave/table.h>
 
 #include "fragment.h"
+#include "sleeve_keys.h"
 #include "sleeve_pmtu.h"
 #include "sleeve_session.h"
 #include "sleeve_wire.h"
@@ -44,6 +48,7 @@ enum path_state { PATH_WAITING, PATH_PROVING, PATH_UP };
 struct path_sent {
 	uint32_t token;
 	uint32_t largest; /* datagram sent since the heartbeat before */
+	uint64_t epoch;	  /* that it was sealed in, or the one before */
 	struct mono at;
 };
 
@@ -54,6 +59,10 @@ struct sleeve_path {
 	enum path_state state;
 	struct netaddr address; /* where its datagrams go */
 	struct sleeve_setup mine, theirs;
+	struct path_secret secret; /* wiped as soon as the keys are made */
+	struct keys_limits limits;
+	uint32_t seal_size; /* of the tag that ends each datagram; 0 in clear */
+	struct sleeve_keys keys;
 	struct sleeve_session session;
 	struct pmtu pmtu;
 	struct reassembly reassembly;
@@ -100,15 +109,19 @@ struct path_config {
 	struct sleeve_setup mine;
 	uint32_t datagram_max;
 	struct path_secret secret;
+	struct keys_limits limits;
 };
 
 void path_init(struct sleeve_path *p, const struct path_config *config, struct mono now);
 void path_fini(struct sleeve_path *p);
 
-void path_on_setup(struct sleeve_path *p, const struct sleeve_setup *theirs, struct mono now);
+/* NULL, or why it is refused: a path is set up once. */
+const char *path_on_setup(struct sleeve_path *p, const struct sleeve_setup *theirs,
+			  struct mono now);
 
-/* May this datagram, fresh and with our index, be believed?  It may from the known address, or when
- * it carries a proven heartbeat newer than what told the address: then it tells the new one. */
+/* May this datagram, fresh, with our index and (if sealed) opened, be believed?  It may from the
+ * known address, or when it carries a proven heartbeat newer than what told the address: then it
+ * tells the new one.  A sealed one may come from anywhere. */
 bool path_accepts(struct sleeve_path *p, struct netaddr from, uint64_t counter,
 		  const struct sleeve_heartbeat *heartbeat);
 /* A datagram of 'size' bytes was accepted. */
@@ -135,6 +148,11 @@ void path_tick(struct sleeve_path *p, struct mono now);
 bool path_pull(struct sleeve_path *p, struct mono now, struct sleeve_record *record,
 	       uint32_t *size);
 struct mono path_deadline(const struct sleeve_path *p, struct mono now);
+
+static inline bool path_is_sealed(const struct sleeve_path *p)
+{
+	return p->seal_size > 0;
+}
 
 static inline bool path_is_up(const struct sleeve_path *p)
 {

@@ -1,8 +1,9 @@
 /* Counters of one sleeve connection: ours for sending, a replay window for what comes in.
  *
- * Pure.  This is the seam for sealing: whoever holds the keys seals a datagram with the counter
- * from session_next (its nonce), and asks session_accept only after a datagram was opened.  In
- * clear the window still keeps duplicates out.
+ * Pure.  A sealed datagram's counter is its nonce: it goes on through all epochs and ends at its
+ * largest value, so it is never the same twice.  Whoever receives asks session_fresh first, which
+ * is cheap and changes nothing, and session_accept only after the datagram was opened.  In clear
+ * the window still keeps duplicates out.
  *
  * The window follows RFC 6479: a ring of words; moving forward clears words instead of shifting.
  */
@@ -24,9 +25,10 @@ struct sleeve_session {
 	uint64_t window[REPLAY_WORDS];
 };
 
+/* The counter of the next datagram; 0 when all are used up, and nothing more may be sent. */
 static inline uint64_t session_next(struct sleeve_session *s)
 {
-	return ++s->sent;
+	return s->sent == UINT64_MAX ? 0 : ++s->sent;
 }
 
 /* Would session_accept take it? */

@@ -4,16 +4,17 @@
 
 #include <weave/must.h>
 
+#include "aead.h"
 #include "frame.h"
 
 const char *sleeve_header_read(struct sleeve_header *h, struct reader *r)
 {
 	*h = (struct sleeve_header){ 0 };
 	h->type = read_u8(r, "header.type");
-	if (h->type != SLEEVE_CLEAR)
+	if (h->type != SLEEVE_CLEAR && h->type != SLEEVE_SEALED)
 		reader_fail(r, "header.type");
 	h->epoch = read_u8(r, "header.epoch");
-	if (h->epoch)
+	if (h->type == SLEEVE_CLEAR && h->epoch)
 		reader_fail(r, "header.epoch");
 	if (read_u16(r, "header.reserved"))
 		reader_fail(r, "header.reserved");
@@ -194,6 +195,9 @@ const char *sleeve_setup_read(struct sleeve_setup *s, struct bytes message)
 		reader_fail(&r, "setup.port");
 	s->index = read_u32(&r, "setup.index");
 	s->proof = read_u64(&r, "setup.proof");
+	s->ciphers = read_u8(&r, "setup.ciphers");
+	if (!(s->ciphers & AEAD_MANDATORY))
+		reader_fail(&r, "setup.ciphers");
 	return reader_verdict(&r);
 }
 
@@ -204,6 +208,7 @@ void sleeve_setup_write(const struct sleeve_setup *s, struct writer *w)
 	write_u16(w, s->port);
 	write_u32(w, s->index);
 	write_u64(w, s->proof);
+	write_u8(w, s->ciphers);
 }
 
 uint64_t heartbeat_proof(const struct sleeve_setup *receiver, uint64_t counter,

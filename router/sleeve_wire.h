@@ -2,9 +2,11 @@
  *
  * Pure.  A datagram is a header and then records back to back until its end:
  *
- *	type u8 (1: in clear)  epoch u8 (0)  reserved u16 (0)  receiver index u32  counter u64
+ *	type u8  epoch u8  reserved u16 (0)  receiver index u32  counter u64
  *
- * Everything behind the header is what sealing will cover, with the header as associated data.
+ * Type 1 is in clear: epoch 0.  Type 2 is sealed: the records are encrypted and followed by a tag
+ *of 16 bytes that vouches for them and for the header; the epoch is the lowest byte of the key's
+ * (sleeve_keys.h).  A path has datagrams of one type only.
  * The receiver's index was told over the control connection: no look-up goes by address.
  *
  *	FRAME      1  origin 6  destination 6 (0: broadcast)  segment u24  hop limit u8
@@ -17,7 +19,7 @@
  *
  * SETUP, the only message over the control connection (GOSSIP_OVERLAY):
  *
- *	type u8 (1)  overlays u8  UDP port u16  receiver index u32  proof u64
+ *	type u8 (1)  overlays u8  UDP port u16  receiver index u32  proof u64  ciphers u8
  */
 #ifndef WEAVE_ROUTER_SLEEVE_WIRE_H
 #define WEAVE_ROUTER_SLEEVE_WIRE_H
@@ -28,15 +30,14 @@
 #include <weave/writer.h>
 
 #define SLEEVE_CLEAR 1u /* type */
+#define SLEEVE_SEALED 2u
 #define SLEEVE_HEADER_SIZE 16u
 #define SLEEVE_FRAME_HEADER_SIZE 19u /* with the record's type */
 #define SLEEVE_FRAGMENT_HEADER_SIZE 13u
 #define SLEEVE_HEARTBEAT_SIZE 22u
 #define SLEEVE_PROBE_HEADER_SIZE 5u
 #define SLEEVE_PROBE_ACK_SIZE 7u
-#define SLEEVE_SETUP_SIZE 16u
-/* Bytes that sealing will append; 0 while datagrams travel in clear. */
-#define SLEEVE_SEAL_SIZE 0u
+#define SLEEVE_SETUP_SIZE 17u
 
 /* What fragments join to: a FRAME record's body. */
 #define SLEEVE_BODY_MAX (SLEEVE_FRAME_HEADER_SIZE - 1 + FRAME_DATA_MAX)
@@ -46,7 +47,7 @@
 struct sleeve_header {
 	uint8_t type, epoch;
 	uint32_t index;
-	uint64_t counter; /* from 1 */
+	uint64_t counter; /* from 1; sealed: the nonce */
 };
 
 struct sleeve_frame {
@@ -110,7 +111,8 @@ const char *sleeve_header_read(struct sleeve_header *h, struct reader *r);
 /* The next record; call while reader_left(r).  NULL or the field that is wrong. */
 const char *sleeve_record_read(struct sleeve_record *record, struct reader *r);
 
-/* NULL when all records up to the end are well formed and there is at least one. */
+/* NULL when all records up to the end are well formed and there is at least one.  What was sealed
+ * is opened before anybody asks. */
 const char *sleeve_records_check(struct reader r);
 
 /* Body of a FRAME record, joined from fragments. */
@@ -133,6 +135,7 @@ struct sleeve_setup {
 	uint16_t port;	  /* UDP */
 	uint32_t index;	  /* to be put in datagrams to the sender */
 	uint64_t proof;	  /* key of the proofs in heartbeats to the sender */
+	uint8_t ciphers;  /* AEAD_BITs that the sender does fast; unknown ones are passed over */
 };
 
 const char *sleeve_setup_read(struct sleeve_setup *s, struct bytes message);
@@ -141,7 +144,7 @@ void sleeve_setup_write(const struct sleeve_setup *s, struct writer *w);
 /* The proof that a heartbeat with this counter comes from whom 'receiver' sent its set-up: a keyed
  * hash over all of it, so that neither a guessed nor a changed nor a replayed one moves the path's
  * address or its replay window.  Whoever can read the control connection can make it: in clear
- * nothing keeps out those who sit on the path. */
+ * nothing keeps out those who sit on the path.  On a sealed path it adds nothing to the tag. */
 uint64_t heartbeat_proof(const struct sleeve_setup *receiver, uint64_t counter,
 			 const struct sleeve_heartbeat *h);
 

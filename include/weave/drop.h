@@ -28,7 +28,11 @@
 	X(OUTBOX_FULL, "outbox_full", "more output at once than buffers hold")                     \
 	X(SEND_FAILED, "send_failed", "the kernel refused a datagram")                             \
 	X(INJECT_FAILED, "inject_failed", "the kernel refused a frame for the bridge")             \
-	X(CAPTURE_LOST, "capture_lost", "capture buffer overflowed")
+	X(CAPTURE_LOST, "capture_lost", "capture buffer overflowed")                               \
+	X(NOT_SEALED, "not_sealed", "datagram in clear where only sealed ones are taken")          \
+	X(NOT_CLEAR, "not_clear", "sealed datagram for a path without keys: no password here")     \
+	X(BAD_EPOCH, "bad_epoch", "sealed with a key that is gone or not there yet")               \
+	X(BAD_SEAL, "bad_seal", "datagram changed on its way, or made by a stranger")
 
 enum drop_reason {
 #define X(name, label, text) DROP_##name,

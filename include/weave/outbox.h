@@ -28,7 +28,7 @@ struct outbox {
 	uint32_t datagrams_count, frames_count;
 	size_t arena_used;
 	uint64_t overflows; /* datagrams or frames dropped for want of room */
-	uint64_t batch;	    /* grows with every outbox_clear: datagram numbers start again */
+	bool open;	    /* datagrams[datagrams_count] is being written; it does not count yet */
 	uint8_t *arena;
 };
 
@@ -37,12 +37,16 @@ void outbox_fini(struct outbox *o);
 void outbox_clear(struct outbox *o);
 bool outbox_nearly_full(const struct outbox *o);
 
-/* Room for 'size' bytes that the caller fills now; NULL (counted) when there is none. */
-uint8_t *outbox_datagram(struct outbox *o, struct netaddr to, size_t size);
+/* Room for a frame of 'size' bytes that the caller fills now; NULL (counted) when there is none. */
 uint8_t *outbox_frame(struct outbox *o, size_t size);
-/* So that small frames share a datagram:
- * grows datagram number n by 'size' bytes and returns them; NULL when it is not the newest
- * allocation or the arena has no room (the caller then starts another one). */
-uint8_t *outbox_extend(struct outbox *o, uint32_t datagram, size_t size);
+
+/* A datagram is opened, written, extended while more fits, and closed; only then it is there to be
+ * sent.  One that a flush finds open was not finished (not sealed, say) and is lost.  NULL
+ * (counted) when there is no room. */
+uint8_t *outbox_open(struct outbox *o, struct netaddr to, size_t size);
+/* Grows the open datagram by 'size' bytes and returns them; NULL when none is open, something else
+ * was taken behind it, or the arena has no room (the caller then starts another one). */
+uint8_t *outbox_extend(struct outbox *o, size_t size);
+void outbox_close(struct outbox *o);
 
 #endif

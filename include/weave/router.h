@@ -27,6 +27,9 @@ struct router_config {
 	uint32_t mtu;	       /* of the bridge: largest IP packet a container sends */
 	uint32_t datagram_max; /* largest UDP payload to probe for (underlay MTU - headers) */
 	struct mac bridge_mac; /* source of ICMP messages we make */
+	uint8_t ciphers;       /* router_ciphers_here; what everybody can do is added */
+	/* A sealed path gets new keys after so long or so many datagrams; 0: SLEEVE_EPOCH_*. */
+	uint64_t epoch_ms, epoch_packets;
 };
 
 struct router;
@@ -35,11 +38,16 @@ struct router *router_new(const struct router_config *config, struct gossip *gos
 			  struct mono now, struct log *log);
 void router_free(struct router *r);
 
+/* What is to be sent, for the world to flush: finishes (and seals) the newest datagram, which more
+ * frames might have joined until now.  Ask anew for each flush. */
 struct outbox *router_outbox(struct router *r);
+/* Time to flush, in the middle of a batch of input? */
+bool router_outbox_nearly_full(const struct router *r);
 
 /* ---- the world ---- */
 void router_on_frame(struct router *r, struct bytes frame, struct mono now);
-void router_on_datagram(struct router *r, struct netaddr from, struct bytes datagram,
+/* Overwrites the datagram: it is opened where it stands. */
+void router_on_datagram(struct router *r, struct netaddr from, uint8_t *datagram, size_t size,
 			struct mono now);
 /* The kernel refused a datagram of 'size' bytes because the first link is smaller (EMSGSIZE). */
 void router_on_too_big(struct router *r, struct netaddr to, size_t size, struct mono now);
@@ -68,6 +76,9 @@ struct path_info {
 	struct netaddr address; /* where its datagrams go */
 	bool established;
 	uint8_t overlay;	/* OVERLAY_* carrying traffic, 0 none */
+	bool sealed;		/* nothing of it goes in clear */
+	const char *cipher;	/* "AES-256-GCM"; "" in clear or before set-up */
+	uint64_t epoch;		/* of our sending key, from 0 */
 	uint32_t mtu;		/* largest inner IP packet that travels in one datagram */
 	uint32_t datagram_size; /* verified UDP payload size */
 	uint32_t rtt_us;

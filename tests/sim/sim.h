@@ -71,7 +71,7 @@ struct sim_frame {
 	uint64_t id, sent_us;
 	uint32_t from, to; /* router indexes; to = UINT32_MAX for everybody */
 	uint32_t size;
-	uint32_t hops; /* datagrams that carried it or a piece of it */
+	uint32_t hops; /* datagrams that arrived with it or a piece of it */
 	uint8_t *delivered;
 };
 

@@ -25,8 +25,10 @@ static void arrives(struct sim *s, void *what, uint64_t number)
 
 	if (sim_router_runs(r) && !r->frozen) {
 		sim_trace(s, "datagram", number, d->to, d->size);
-		router_on_datagram(engine_router(r->engine), d->from, bytes_of(d->data, d->size),
+		router_on_datagram(engine_router(r->engine), d->from, d->data, d->size,
 				   sim_router_now(r));
+		/* Opened by now, if it was sealed. */
+		sim_frame_in_datagram(s, bytes_of(d->data, d->size));
 		sim_router_turn(r);
 	}
 	mem_free(d);
@@ -57,7 +59,6 @@ void sim_datagram_send(struct sim_router *r, struct netaddr to, const uint8_t *d
 	s->stats.datagrams++;
 	s->stats.bytes_udp += size;
 	r->bytes_out += size;
-	sim_frame_in_datagram(s, bytes_of(data, size));
 	if (index == UINT32_MAX || to.port != SIM_PORT)
 		return;
 	if (size + HEADERS_SIZE > HOST_MTU) {

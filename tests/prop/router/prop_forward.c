@@ -14,6 +14,7 @@ static struct lab *random_graph(struct rng *rng, unsigned count, unsigned more, 
 {
 	struct lab *l = lab_new(count, seed, 1472);
 
+	l->sealed = seed & 1;
 	for (unsigned i = 1; i < count; i++)
 		lab_connect(l, i, (unsigned)rng_below(rng, i), 1 + (uint32_t)rng_below(rng, 5));
 	for (unsigned i = 0; i < more; i++) {

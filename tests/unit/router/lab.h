@@ -2,7 +2,9 @@
  *
  * The stand-in has a real store and a real topology; what one router publishes is in all stores at
  * once unless 'gossip' is off.  Datagrams between two routers can be delayed, lost, doubled, cut
- * off one way, or refused for their size.  Links between routers are made by lab_connect.
+ * off one way, overtake each other, or be refused for their size.  Links between routers are made
+ * by lab_connect; in a sealed laboratory both ends get a secret that nobody else has, as if from a
+ * handshake.
  */
 #ifndef TESTS_ROUTER_LAB_H
 #define TESTS_ROUTER_LAB_H
@@ -26,7 +28,7 @@ struct gossip {
 
 struct lab_wire {
 	bool connected, cut;
-	uint32_t delay_ms, loss_percent, double_percent;
+	uint32_t delay_ms, jitter_ms, loss_percent, double_percent;
 	uint32_t mtu;		/* largest UDP payload, 0 none */
 	struct netaddr rewrite; /* source address seen by the receiver, if its port is not 0 */
 };
@@ -45,7 +47,10 @@ struct lab {
 	unsigned count;
 	uint64_t now_ms, order;
 	struct rng rng;
-	bool gossip;
+	bool gossip, sealed;
+	/* Sees each datagram that somebody sends, also those that get lost. */
+	void (*on_wire)(struct lab *l, unsigned from, unsigned to, struct bytes datagram);
+	uint64_t lost, doubled;
 	struct gossip gossips[LAB_MAX];
 	struct router *routers[LAB_MAX];
 	struct lab_wire wires[LAB_MAX][LAB_MAX];
@@ -191,7 +196,9 @@ static inline void lab_publish_peer(struct gossip *g)
 	lab_put(g, KIND_PEER, writer_bytes(&key), writer_bytes(&value));
 }
 
-static inline struct lab *lab_new(unsigned count, uint64_t seed, uint32_t datagram_max)
+/* Router i is configured like bases[i % bases_count]. */
+static inline struct lab *lab_new_with(unsigned count, uint64_t seed,
+				       const struct router_config *bases, unsigned bases_count)
 {
 	struct lab *l = mem_new(1, sizeof *l);
 
@@ -208,18 +215,24 @@ static inline struct lab *lab_new(unsigned count, uint64_t seed, uint32_t datagr
 		l->inbox[i] = mem_new(LAB_INBOX, sizeof *l->inbox[i]);
 	}
 	for (unsigned i = 0; i < count; i++) {
-		struct router_config c = { .self = i + 1,
-					   .seed = seed * 1000 + i,
-					   .port = 6783,
-					   .mtu = 1500,
-					   .datagram_max = datagram_max };
+		struct router_config c = bases[i % bases_count];
 
+		c.self = i + 1;
+		c.seed = seed * 1000 + i;
+		c.port = 6783;
+		c.mtu = 1500;
 		c.bridge_mac = mac_of(0xb0000 + i);
 		l->routers[i] = router_new(&c, &l->gossips[i], lab_now(l), NULL);
 	}
 	for (unsigned i = 0; i < count; i++)
 		lab_publish_peer(&l->gossips[i]);
 	return l;
+}
+
+static inline struct lab *lab_new(unsigned count, uint64_t seed, uint32_t datagram_max)
+{
+	return lab_new_with(count, seed, &(struct router_config){ .datagram_max = datagram_max },
+			    1);
 }
 
 static inline void lab_check(struct lab *l)
@@ -246,6 +259,11 @@ static inline void lab_free(struct lab *l)
 	mem_free(l);
 }
 
+static inline uint32_t lab_delay(struct lab *l, const struct lab_wire *w)
+{
+	return w->delay_ms + (w->jitter_ms ? (uint32_t)rng_below(&l->rng, w->jitter_ms) : 0);
+}
+
 static inline void lab_flush(struct lab *l, unsigned i)
 {
 	struct outbox *o = router_outbox(l->routers[i]);
@@ -259,13 +277,19 @@ static inline void lab_flush(struct lab *l, unsigned i)
 		l->datagram_bytes += d->size;
 		if (to >= l->count || d->to.port != 6783)
 			continue;
+		if (l->on_wire)
+			l->on_wire(l, i, to, bytes_of(d->data, d->size));
 		w = &l->wires[i][to];
 		if (!w->connected || w->cut || (w->mtu && d->size > w->mtu) ||
-		    rng_below(&l->rng, 100) < w->loss_percent)
+		    rng_below(&l->rng, 100) < w->loss_percent) {
+			l->lost++;
 			continue;
-		lab_send(l, i, to, false, bytes_of(d->data, d->size), w->delay_ms);
-		if (rng_below(&l->rng, 100) < w->double_percent)
-			lab_send(l, i, to, false, bytes_of(d->data, d->size), w->delay_ms + 3);
+		}
+		lab_send(l, i, to, false, bytes_of(d->data, d->size), lab_delay(l, w));
+		if (rng_below(&l->rng, 100) >= w->double_percent)
+			continue;
+		lab_send(l, i, to, false, bytes_of(d->data, d->size), lab_delay(l, w) + 3);
+		l->doubled++;
 	}
 	for (uint32_t k = 0; k < o->frames_count; k++) {
 		struct made_frame *f = &l->inbox[i][l->inbox_count[i] % LAB_INBOX];
@@ -288,8 +312,7 @@ static inline void lab_deliver(struct lab *l)
 		router_on_overlay(l->routers[e->to], lab_conn(e->from), bytes_of(e->data, e->size),
 				  lab_now(l));
 	else
-		router_on_datagram(l->routers[e->to], e->source, bytes_of(e->data, e->size),
-				   lab_now(l));
+		router_on_datagram(l->routers[e->to], e->source, e->data, e->size, lab_now(l));
 	lab_flush(l, e->to);
 	mem_free(e);
 }
@@ -324,14 +347,35 @@ static inline void lab_run(struct lab *l, uint64_t ms)
 	l->now_ms = end;
 }
 
+/* Another one for each pair and each time. */
+static inline struct path_secret lab_secret(const struct lab *l, unsigned a, unsigned b)
+{
+	struct path_secret s = { .sealed = l->sealed, .initiator = true };
+
+	for (unsigned i = 0; l->sealed && i < sizeof s.secret; i++)
+		s.secret[i] = (uint8_t)(a * 7 + b * 31 + i * 3 + l->now_ms);
+	return s;
+}
+
+/* 'a' dialled. */
 static inline void lab_connect(struct lab *l, unsigned a, unsigned b, uint32_t delay_ms)
 {
+	struct path_secret secret = lab_secret(l, a, b);
+
 	l->wires[a][b] = l->wires[b][a] = (struct lab_wire){ .connected = true,
 							     .delay_ms = delay_ms };
-	router_on_up(l->routers[a], lab_conn(b), b + 1, lab_address(b),
-		     &(struct path_secret){ .initiator = true }, lab_now(l));
-	router_on_up(l->routers[b], lab_conn(a), a + 1, lab_address(a), &(struct path_secret){ 0 },
-		     lab_now(l));
+	router_on_up(l->routers[a], lab_conn(b), b + 1, lab_address(b), &secret, lab_now(l));
+	secret.initiator = false;
+	router_on_up(l->routers[b], lab_conn(a), a + 1, lab_address(a), &secret, lab_now(l));
+}
+
+static inline void lab_disconnect(struct lab *l, unsigned a, unsigned b)
+{
+	router_on_down(l->routers[a], lab_conn(b), lab_now(l));
+	lab_flush(l, a);
+	router_on_down(l->routers[b], lab_conn(a), lab_now(l));
+	lab_flush(l, b);
+	l->wires[a][b].connected = l->wires[b][a].connected = false;
 }
 
 static inline void lab_frame(struct lab *l, unsigned i, const struct made_frame *f)

@@ -3,24 +3,32 @@
 
 #include "router_test.h"
 
+static uint8_t *datagram(struct outbox *o, size_t size)
+{
+	uint8_t *p = outbox_open(o, (struct netaddr){ .port = 1 }, size);
+
+	if (p)
+		outbox_close(o);
+	return p;
+}
+
 static void keeps_order_and_refuses_what_does_not_fit(void **state)
 {
 	struct outbox o;
-	struct netaddr to = { .port = 1 };
 	uint8_t *a, *b;
 
 	(void)state;
 	outbox_init(&o);
-	a = outbox_datagram(&o, to, 10);
+	a = datagram(&o, 10);
 	b = outbox_frame(&o, 20);
 	assert_ptr_equal(b, a + 10);
 	assert_int_equal(o.frames[0].size, 20);
-	assert_null(outbox_datagram(&o, to, OUTBOX_ARENA_SIZE));
+	assert_null(datagram(&o, OUTBOX_ARENA_SIZE));
 	assert_int_equal(o.overflows, 1);
 	assert_int_equal(o.datagrams_count, 1);
 	for (uint32_t i = 1; i < OUTBOX_DATAGRAMS_MAX; i++)
-		assert_non_null(outbox_datagram(&o, to, 1));
-	assert_null(outbox_datagram(&o, to, 1));
+		assert_non_null(datagram(&o, 1));
+	assert_null(datagram(&o, 1));
 	assert_int_equal(o.overflows, 2);
 	assert_true(outbox_nearly_full(&o));
 	outbox_clear(&o);
@@ -30,7 +38,7 @@ static void keeps_order_and_refuses_what_does_not_fit(void **state)
 	outbox_fini(&o);
 }
 
-static void only_the_newest_datagram_grows(void **state)
+static void only_the_open_datagram_grows(void **state)
 {
 	struct outbox o;
 	struct netaddr to = { .port = 1 };
@@ -38,13 +46,22 @@ static void only_the_newest_datagram_grows(void **state)
 
 	(void)state;
 	outbox_init(&o);
-	a = outbox_datagram(&o, to, 10);
-	assert_ptr_equal(outbox_extend(&o, 0, 5), a + 10);
-	assert_int_equal(o.datagrams[0].size, 15);
-	assert_null(outbox_extend(&o, 1, 5));
-	assert_null(outbox_extend(&o, 0, OUTBOX_ARENA_SIZE));
+	assert_null(outbox_extend(&o, 5));
+	a = outbox_open(&o, to, 10);
+	assert_ptr_equal(outbox_extend(&o, 5), a + 10);
+	assert_null(outbox_extend(&o, OUTBOX_ARENA_SIZE));
 	assert_non_null(outbox_frame(&o, 1));
-	assert_null(outbox_extend(&o, 0, 5));
+	assert_null(outbox_extend(&o, 5));
+	assert_int_equal(o.datagrams_count, 0);
+	outbox_close(&o);
+	assert_int_equal(o.datagrams_count, 1);
+	assert_int_equal(o.datagrams[0].size, 15);
+	assert_null(outbox_extend(&o, 5));
+	/* What is not finished is never sent. */
+	assert_non_null(outbox_open(&o, to, 10));
+	outbox_clear(&o);
+	assert_int_equal(o.datagrams_count, 0);
+	assert_non_null(outbox_open(&o, to, 10));
 	outbox_fini(&o);
 }
 
@@ -65,7 +82,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(keeps_order_and_refuses_what_does_not_fit),
-		cmocka_unit_test(only_the_newest_datagram_grows),
+		cmocka_unit_test(only_the_open_datagram_grows),
 		cmocka_unit_test(every_drop_reason_has_its_words),
 	};
 

@@ -9,6 +9,11 @@ static void counts_from_one(void **state)
 	(void)state;
 	assert_int_equal(session_next(&s), 1);
 	assert_int_equal(session_next(&s), 2);
+	s.sent = UINT64_MAX - 1;
+	assert_true(session_next(&s) == UINT64_MAX);
+	/* used up: no counter comes twice */
+	assert_int_equal(session_next(&s), 0);
+	assert_int_equal(session_next(&s), 0);
 }
 
 static void the_window_has_edges(void **state)

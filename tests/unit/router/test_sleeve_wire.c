@@ -68,7 +68,9 @@ static void malformed_ones_are_named(void **state)
 		const char *bytes, *field;
 	} cases[] = {
 		{ "", "header.type" },
-		{ "02 00 0000 01020304 0000000000000001", "header.type" },
+		{ "03 00 0000 01020304 0000000000000001", "header.type" },
+		{ "02 ff 0001 01020304 0000000000000001", "header.reserved" },
+		{ "02 ff 0000 01020304 0000000000000000", "header.counter" },
 		{ "01 01 0000 01020304 0000000000000001", "header.epoch" },
 		{ "01 00 0001 01020304 0000000000000001", "header.reserved" },
 		{ "01 00 0000 01020304 0000000000000000", "header.counter" },
@@ -105,26 +107,31 @@ static void malformed_ones_are_named(void **state)
 
 static void set_up_messages(void **state)
 {
-	const struct sleeve_setup in = {
-		.overlays = 1, .port = 6783, .index = 0xdeadbeef, .proof = 0x0102030405060708
-	};
+	const struct sleeve_setup in = { .overlays = 1,
+					 .port = 6783,
+					 .index = 0xdeadbeef,
+					 .proof = 0x0102030405060708,
+					 .ciphers = 0x83 };
 	uint8_t bytes[SLEEVE_SETUP_SIZE], want[64];
 	struct writer w = writer_over(bytes, sizeof bytes);
 	struct sleeve_setup out;
 
 	(void)state;
 	sleeve_setup_write(&in, &w);
-	assert_int_equal(hex("01 01 1a7f deadbeef 0102030405060708", want), sizeof bytes);
+	assert_int_equal(hex("01 01 1a7f deadbeef 0102030405060708 83", want), sizeof bytes);
 	assert_memory_equal(bytes, want, sizeof bytes);
 	assert_null(sleeve_setup_read(&out, writer_bytes(&w)));
 	assert_true(in.overlays == out.overlays && in.port == out.port && in.index == out.index &&
-		    in.proof == out.proof);
+		    in.proof == out.proof && in.ciphers == out.ciphers);
 	assert_string_equal(sleeve_setup_read(&out, bytes_of(bytes, 15)), "setup.proof");
+	assert_string_equal(sleeve_setup_read(&out, bytes_of(bytes, 16)), "setup.ciphers");
 	bytes[0] = 2;
-	assert_string_equal(sleeve_setup_read(&out, bytes_of(bytes, 16)), "setup.type");
+	assert_string_equal(sleeve_setup_read(&out, bytes_of(bytes, 17)), "setup.type");
 	bytes[0] = 1;
+	bytes[16] = 0x81; /* not what all can do */
+	assert_string_equal(sleeve_setup_read(&out, bytes_of(bytes, 17)), "setup.ciphers");
 	bytes[2] = bytes[3] = 0;
-	assert_string_equal(sleeve_setup_read(&out, bytes_of(bytes, 16)), "setup.port");
+	assert_string_equal(sleeve_setup_read(&out, bytes_of(bytes, 17)), "setup.port");
 }
 
 int main(void)
