@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include <weave/alloc.h>
+#include <weave/must.h>
 #include <weave/sockaddr_io.h>
 
 #include "engine_status.h"
@@ -69,77 +70,111 @@ static bool outcome(int rc, struct why *why)
 	return false;
 }
 
-static bool op_attach(void *ctx, const struct api_attach *request, struct api_addresses *done,
-		      struct why *why)
+/* This router has no IPAM: only addresses themselves are asked for. */
+static size_t wanted_cidrs(const struct api_wants *wants, struct cidr *cidrs)
+{
+	for (size_t i = 0; i < wants->count; i++) {
+		MUST(wants->list[i].type == API_WANT_ADDRESS);
+		cidrs[i] = wants->list[i].cidr;
+	}
+	return wants->count;
+}
+
+static void reply_cidrs(struct api_reply *reply, const struct cidr *cidrs, size_t count)
+{
+	struct api_addresses done = { .count = 0 };
+
+	for (size_t i = 0; i < count && i < API_ADDRESSES_MAX; i++)
+		done.list[done.count++] = cidrs[i];
+	api_reply_addresses(reply, &done);
+}
+
+static void op_attach(void *ctx, const struct api_attach *request, struct api_reply *reply)
 {
 	struct daemon *d = ctx;
+	struct cidr cidrs[API_ADDRESSES_MAX];
 	struct attach_request r = {
 		.id = request->id,
 		.netns = request->netns,
-		.cidrs = request->addresses.list,
-		.cidrs_count = request->addresses.count,
+		.cidrs = cidrs,
+		.cidrs_count = wanted_cidrs(&request->wants, cidrs),
 		.multicast_route = request->multicast_route,
 		.mtu = d->mtu,
 	};
+	struct why why = { 0 };
 
-	if (!outcome(attach_add(d->net, &d->bridge, &r, NULL, why), why))
-		return false;
-	*done = request->addresses;
+	if (!outcome(attach_add(d->net, &d->bridge, &r, NULL, &why), &why)) {
+		api_reply_fail(reply, &why);
+		return;
+	}
 	bridge_watch_relist(d);
-	return true;
+	reply_cidrs(reply, cidrs, r.cidrs_count);
 }
 
-static bool op_detach(void *ctx, const struct api_attach *request, struct api_addresses *done,
-		      struct why *why)
+static void op_detach(void *ctx, const struct api_attach *request, struct api_reply *reply)
 {
 	struct daemon *d = ctx;
+	struct cidr cidrs[API_ADDRESSES_MAX];
 	struct detach_request r = {
 		.id = request->id,
 		.netns = request->netns,
-		.cidrs = request->addresses.list,
-		.cidrs_count = request->addresses.count,
+		.cidrs = cidrs,
+		.cidrs_count = wanted_cidrs(&request->wants, cidrs),
 	};
 	struct detached *removed = mem_new(1, sizeof *removed);
-	bool ok = outcome(attach_remove(d->net, &d->bridge, &r, removed, why), why);
+	struct why why = { 0 };
 
-	for (uint32_t i = 0; ok && i < removed->cidrs_count && i < API_ADDRESSES_MAX; i++)
-		done->list[done->count++] = removed->cidrs[i];
-	mem_free(removed);
-	if (ok)
+	if (outcome(attach_remove(d->net, &d->bridge, &r, removed, &why), &why)) {
 		bridge_watch_relist(d);
-	return ok;
+		reply_cidrs(reply, removed->cidrs, removed->cidrs_count);
+	} else {
+		api_reply_fail(reply, &why);
+	}
+	mem_free(removed);
 }
 
-static bool op_expose(void *ctx, const struct api_addresses *addresses, bool masquerade,
-		      struct api_addresses *done, struct why *why)
+static void op_expose(void *ctx, const struct api_wants *wants, bool masquerade,
+		      struct api_reply *reply)
 {
 	struct daemon *d = ctx;
+	struct cidr cidrs[API_ADDRESSES_MAX];
+	size_t count = wanted_cidrs(wants, cidrs);
 	struct exposed items[API_ADDRESSES_MAX];
+	struct why why = { 0 };
 
-	for (size_t i = 0; i < addresses->count; i++)
-		items[i] = (struct exposed){ addresses->list[i], masquerade };
-	if (!outcome(expose_add(d->net, &d->bridge, &d->exposed, items, addresses->count, why),
-		     why))
-		return false;
-	*done = *addresses;
+	for (size_t i = 0; i < count; i++)
+		items[i] = (struct exposed){ cidrs[i], masquerade };
+	if (!outcome(expose_add(d->net, &d->bridge, &d->exposed, items, count, &why), &why)) {
+		api_reply_fail(reply, &why);
+		return;
+	}
 	bridge_watch_relist(d);
-	return true;
+	reply_cidrs(reply, cidrs, count);
 }
 
-static bool op_hide(void *ctx, const struct api_addresses *addresses, struct api_addresses *done,
-		    struct why *why)
+static void op_hide(void *ctx, const struct api_wants *wants, struct api_reply *reply)
 {
 	struct daemon *d = ctx;
+	struct cidr cidrs[API_ADDRESSES_MAX];
+	size_t count = wanted_cidrs(wants, cidrs);
 	struct expose_set removed = { 0 };
+	struct why why = { 0 };
 
-	if (!outcome(expose_remove(d->net, &d->bridge, &d->exposed, addresses->list,
-				   addresses->count, &removed, why),
-		     why))
-		return false;
-	for (uint32_t i = 0; i < removed.count && i < API_ADDRESSES_MAX; i++)
-		done->list[done->count++] = removed.items[i].cidr;
+	if (!outcome(expose_remove(d->net, &d->bridge, &d->exposed, cidrs, count, &removed, &why),
+		     &why)) {
+		api_reply_fail(reply, &why);
+		return;
+	}
 	bridge_watch_relist(d);
-	return true;
+	for (uint32_t i = 0; i < removed.count && i < API_ADDRESSES_MAX; i++)
+		cidrs[i] = removed.items[i].cidr;
+	reply_cidrs(reply, cidrs, removed.count);
+}
+
+static bool op_has_ipam(void *ctx)
+{
+	(void)ctx;
+	return false;
 }
 
 static void op_attachments(void *ctx, struct api_attachments *out)
@@ -193,6 +228,7 @@ struct api_ops daemon_api_ops(struct daemon *d)
 		.expose = op_expose,
 		.hide = op_hide,
 		.attachments = op_attachments,
+		.has_ipam = op_has_ipam,
 		.log_level = op_log_level,
 		.stop = op_stop,
 	};

@@ -67,8 +67,12 @@ static void on_persist_retry(struct ev_loop *loop, struct ev_timer *w, int event
 	persist(w->data);
 }
 
-static void carry_out(struct daemon *d, const struct gossip_action *a)
+static void carry_out(struct daemon *d, const struct engine_action *action)
 {
+	const struct gossip_action *a = &action->gossip;
+
+	if (action->type != ENGINE_GOSSIP)
+		return; /* this router serves no addresses */
 	if (a->type == GOSSIP_PERSIST) {
 		d->state.generation = a->generation;
 		d->persist_ticket = a->ticket;
@@ -96,7 +100,7 @@ static void arm_deadline(struct daemon *d)
 /* Runs before the loop sleeps: whatever the callbacks fed in is now carried out. */
 static void turn(struct daemon *d)
 {
-	struct gossip_action a;
+	struct engine_action a;
 
 	while (engine_next_action(d->engine, &a, mono_now()))
 		carry_out(d, &a);
@@ -414,6 +418,7 @@ bool daemon_start(struct daemon *d, const struct weaver_options *options, struct
 	if (!configure_engine(d, underlay, why))
 		return false;
 	d->engine = engine_new(&d->config, d->started, &d->log);
+	engine_start(d->engine, d->started);
 	if (!bridge_watch_start(d, why) || !connect_targets(d, why) || !start_server(d, why))
 		return false;
 	connections_start(d->connections, engine_gossip(d->engine));

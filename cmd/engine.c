@@ -3,9 +3,12 @@
 #include <weave/alloc.h>
 #include <weave/must.h>
 
+#include "engine_ipam.h"
+
 struct engine {
 	struct gossip *gossip;
 	struct router *router;
+	struct engine_ipam ipam;
 };
 
 struct engine *engine_new(const struct engine_config *config, struct mono now, struct log *log)
@@ -18,6 +21,7 @@ struct engine *engine_new(const struct engine_config *config, struct mono now, s
 	/* Different streams of randomness from one seed. */
 	router.seed = config->gossip.seed ^ 0x726f75746572u;
 	e->gossip = gossip_new(&config->gossip, now, log);
+	engine_ipam_init(&e->ipam, e->gossip, config, log);
 	e->router = router_new(&router, e->gossip, now, log);
 	return e;
 }
@@ -28,7 +32,20 @@ void engine_free(struct engine *e)
 		return;
 	router_free(e->router);
 	gossip_free(e->gossip);
+	engine_ipam_fini(&e->ipam);
 	mem_free(e);
+}
+
+const char *engine_load(struct engine *e, size_t universe, enum ipam_table table, uint64_t key,
+			struct bytes value)
+{
+	MUST(universe < e->ipam.count);
+	return ipam_load(e->ipam.list[universe], table, key, value);
+}
+
+void engine_start(struct engine *e, struct mono now)
+{
+	engine_ipam_start(&e->ipam, now);
 }
 
 struct gossip *engine_gossip(struct engine *e)
@@ -41,7 +58,12 @@ struct router *engine_router(struct engine *e)
 	return e->router;
 }
 
-/* Hands one of gossip's actions to the data plane; false when it is the world's business. */
+struct ipam *engine_ipam(struct engine *e, size_t universe)
+{
+	return universe < e->ipam.count ? e->ipam.list[universe] : NULL;
+}
+
+/* Hands one of gossip's actions to those it is for; false when it is the world's business. */
 static bool carry_out(struct engine *e, const struct gossip_action *a, struct mono now)
 {
 	switch (a->type) {
@@ -52,9 +74,11 @@ static bool carry_out(struct engine *e, const struct gossip_action *a, struct mo
 	case GOSSIP_PERSIST:
 		return false;
 	case GOSSIP_UP:
+		engine_ipam_do(&e->ipam, a, now);
 		router_on_up(e->router, a->conn, a->peer, a->address, &a->secret, now);
 		return true;
 	case GOSSIP_DOWN:
+		engine_ipam_do(&e->ipam, a, now);
 		router_on_down(e->router, a->conn, now);
 		return true;
 	case GOSSIP_OVERLAY:
@@ -66,35 +90,61 @@ static bool carry_out(struct engine *e, const struct gossip_action *a, struct mo
 	case GOSSIP_ROUTES:
 		router_on_routes(e->router, now);
 		return true;
+	case GOSSIP_RINGS:
+	case GOSSIP_PEERS:
+	case GOSSIP_FORMER_LIFE:
 	case GOSSIP_UNICAST:
 	case GOSSIP_UNREACHED:
-		/* No service is built into this router that talks by unicast. */
+		engine_ipam_do(&e->ipam, a, now);
 		return true;
 	}
 	NOT_REACHED("gossip action");
 }
 
-bool engine_next_action(struct engine *e, struct gossip_action *action, struct mono now)
+bool engine_next_action(struct engine *e, struct engine_action *action, struct mono now)
 {
-	while (gossip_next_action(e->gossip, action))
-		if (!carry_out(e, action, now))
+	MUST(e->ipam.started);
+	for (;;) {
+		engine_ipam_step(&e->ipam, now);
+		action->type = ENGINE_GOSSIP;
+		if (gossip_next_action(e->gossip, &action->gossip)) {
+			if (!carry_out(e, &action->gossip, now))
+				return true;
+			continue;
+		}
+		switch (engine_ipam_next(&e->ipam, action, now)) {
+		case ENGINE_IPAM_WORLD:
 			return true;
-	return false;
+		case ENGINE_IPAM_NOTHING:
+			return false;
+		case ENGINE_IPAM_DONE:
+			break;
+		}
+	}
+}
+
+void engine_set_store(struct engine *e, uint64_t store_id, struct mono now)
+{
+	engine_ipam_set_store(&e->ipam, store_id, now);
 }
 
 void engine_tick(struct engine *e, struct mono now)
 {
 	gossip_tick(e->gossip, now);
 	router_tick(e->router, now);
+	engine_ipam_step(&e->ipam, now);
 }
 
 struct mono engine_deadline(const struct engine *e)
 {
-	return mono_min(gossip_deadline(e->gossip), router_deadline(e->router));
+	struct mono due = mono_min(gossip_deadline(e->gossip), router_deadline(e->router));
+
+	return mono_min(due, engine_ipam_deadline(&e->ipam));
 }
 
 void engine_check(struct engine *e)
 {
 	gossip_check(e->gossip);
 	router_check(e->router);
+	engine_ipam_check(&e->ipam);
 }

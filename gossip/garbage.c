@@ -162,7 +162,7 @@ static uint64_t last_generation(const struct garbage *g, peer_name peer)
 		uint8_t kind = e->view.kind;
 
 		if ((kind == KIND_PEER || kind == KIND_LINK || kind == KIND_ENDPOINT ||
-		     kind == KIND_NAME) &&
+		     kind == KIND_NAME || kind == KIND_SPACE) &&
 		    e->view.generation > last)
 			last = e->view.generation;
 	}

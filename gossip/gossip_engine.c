@@ -189,6 +189,10 @@ static void update_topology(struct gossip *g)
 	g->topology_due = MONO_NEVER;
 	/* Peers and addresses matter to the mesh though no route changed. */
 	mesh_soon(g);
+	if (topology_peers_version(g->topology) != g->peers_version) {
+		g->peers_version = topology_peers_version(g->topology);
+		push_action(g, GOSSIP_PEERS);
+	}
 	if (topology_version(g->topology) != g->routes_version) {
 		g->routes_version = topology_version(g->topology);
 		push_action(g, GOSSIP_ROUTES);
@@ -200,6 +204,7 @@ static void start_repair(struct gossip *g)
 {
 	struct neighbours *all = &g->neighbours;
 	struct hash128 ours = store_digest(g->store);
+	enum store_apart apart;
 	uint32_t wanting = 0;
 
 	if (all->syncing || all->wanting == 0)
@@ -210,14 +215,16 @@ static void start_repair(struct gossip *g)
 
 		if (c->state != CONN_UP || n->repair.state != REPAIR_WANTED)
 			continue;
-		if (ours.high == n->their_digest.high && ours.low == n->their_digest.low) {
+		apart = store_compare_apart(g->store, n->peer);
+		if (ours.high == n->their_digest.high && ours.low == n->their_digest.low &&
+		    apart == STORE_APART_EQUAL) {
 			repair_equal(&n->repair); /* another round has done it */
 			continue;
 		}
 		wanting++;
 		if (all->syncing || !repair_ready(&n->repair, g->now))
 			continue;
-		repair_start(&n->repair, n->their_digest, g->now);
+		repair_start(&n->repair, neighbour_theirs(n), apart != STORE_APART_EQUAL, g->now);
 		all->syncing = c->id;
 		conn_poke(c);
 	}
@@ -235,8 +242,11 @@ static void end_repair(struct gossip *g)
 
 	if (!all->syncing)
 		return;
-	if (!c || c->state != CONN_UP || repair_over(&c->neighbour.repair, g->now))
-		all->syncing = 0;
+	if (c && c->state == CONN_UP && !repair_over(&c->neighbour.repair, g->now))
+		return;
+	all->syncing = 0;
+	if (c && c->state == CONN_UP)
+		neighbour_meet(&c->neighbour, g->now);
 }
 
 void gossip_settle(struct gossip *g)
@@ -365,6 +375,15 @@ void gossip_check(struct gossip *g)
 	MUST(g->own.count <= WRITER_ENTRIES_MAX);
 	store_check_all(g->store);
 	topology_check(g->topology);
+}
+
+void gossip_set_store(struct gossip *g, uint64_t store_id, struct mono now)
+{
+	MUST(store_id != 0);
+	g->now = now;
+	g->config.store_id = store_id;
+	entries_put_peer(g);
+	gossip_settle(g);
 }
 
 void gossip_set_passwords(struct gossip *g, const struct passwords *passwords, struct mono now)

@@ -171,7 +171,7 @@ struct gossip {
 	uint64_t ticket; /* newest PERSIST */
 	bool persisting;
 
-	uint64_t seen_sequence, routes_version;
+	uint64_t seen_sequence, routes_version, peers_version;
 	bool gone_arrived;
 	struct mono topology_due, topology_at;
 

@@ -17,7 +17,8 @@
 /* Kinds whose single writer is in the key: the self-entry rule is about these. */
 static bool is_judged(uint8_t kind)
 {
-	return kind == KIND_PEER || kind == KIND_LINK || kind == KIND_ENDPOINT || kind == KIND_NAME;
+	return kind == KIND_PEER || kind == KIND_LINK || kind == KIND_ENDPOINT ||
+	       kind == KIND_NAME || kind == KIND_SPACE;
 }
 
 /* ---- what we want known ---- */
@@ -225,13 +226,23 @@ static void overrule(struct gossip *g, uint8_t kind, struct bytes key)
 		write_entry(g, kind, key, (struct bytes){ NULL, 0 });
 }
 
-static uint64_t instance_of(const struct entry_view *e)
+static bool is_peer_entry(const struct entry_view *e, struct peer_info *p)
 {
-	struct peer_info p;
+	return e->kind == KIND_PEER && !(e->flags & ENTRY_TOMBSTONE) && !peer_info_decode(p, e);
+}
 
-	if (e->kind != KIND_PEER || e->flags & ENTRY_TOMBSTONE || peer_info_decode(&p, e))
-		return 0;
-	return p.instance;
+/* A generation is durable before it is said, so whoever reads the disk of our store starts above
+ * all that this store ever said; below, the disk is an old copy. */
+static void note_former_life(struct gossip *g, const struct peer_info *p, uint64_t generation)
+{
+	struct gossip_action *a;
+
+	if (p->instance == g->config.instance ||
+	    (p->store_id == g->config.store_id && generation < g->config.generation))
+		return;
+	a = push_action(g, GOSSIP_FORMER_LIFE);
+	a->store_id = p->store_id;
+	a->copied = p->store_id == g->config.store_id;
 }
 
 static void obey(struct gossip *g, enum identity_verdict verdict, const struct entry_view *e,
@@ -261,10 +272,14 @@ static enum store_result merge_in_our_name(struct conn *c, const struct entry_vi
 	struct gossip *g = c->owner;
 	const struct entry *mine = store_find(g->store, e->kind, e->key);
 	bool was_silent = g->identity.silent;
-	enum identity_verdict verdict = identity_judge(&g->identity, e, mine ? &mine->view : NULL,
-						       instance_of(e), g->now);
-	enum store_result result = store_merge(g->store, e, c->id, g->now);
+	struct peer_info p = { .instance = 0 };
+	enum identity_verdict verdict;
+	enum store_result result;
 
+	if (is_peer_entry(e, &p))
+		note_former_life(g, &p, e->generation);
+	verdict = identity_judge(&g->identity, e, mine ? &mine->view : NULL, p.instance, g->now);
+	result = store_merge(g->store, e, c->id, g->now);
 	if (verdict != IDENTITY_SILENT || !was_silent)
 		obey(g, verdict, e, result);
 	return result;
@@ -289,6 +304,14 @@ static void sweep_former_life(struct gossip *g)
 }
 
 /* ---- what others send ---- */
+
+void gossip_merge(struct gossip *g, const struct entry_view *e, struct mono now)
+{
+	g->now = now;
+	MUST(!store_check(g->store, e));
+	store_merge(g->store, e, 0, now);
+	gossip_settle(g);
+}
 
 /* A neighbour of some peer says that its link to it is down. */
 static bool is_retraction(const struct gossip *g, const struct entry_view *e,

@@ -117,6 +117,19 @@ static void on_overlay(struct conn *c, struct bytes body)
 	action_own_bytes(c->owner, a, body);
 }
 
+/* What it says is its kinds' business: they answer by gossip_rings_heard. */
+static void on_rings(struct conn *c, struct bytes body)
+{
+	struct gossip_action *a;
+
+	join_confirmed(c);
+	neighbour_on_rings(&c->neighbour, body);
+	a = push_action(c->owner, GOSSIP_RINGS);
+	a->conn = c->id;
+	a->peer = c->hello.name;
+	action_own_bytes(c->owner, a, body);
+}
+
 static const char *on_heartbeat(struct conn *c, struct bytes body)
 {
 	struct pulse p;
@@ -176,6 +189,9 @@ static const char *on_frame(struct conn *c, const struct frame *f)
 		return on_unicast(c, f->body);
 	case MESSAGE_OVERLAY:
 		on_overlay(c, f->body);
+		return NULL;
+	case MESSAGE_RINGS:
+		on_rings(c, f->body);
 		return NULL;
 	case MESSAGE_HELLO:
 	case MESSAGE_CLOSE:
@@ -245,6 +261,40 @@ void frames_received(struct conn *c, struct bytes bytes)
 		}
 		c = conn_find(g, id);
 	}
+}
+
+void gossip_tell_rings(struct gossip *g, struct bytes body, struct mono now)
+{
+	struct neighbours *all = &g->neighbours;
+
+	MUST(body.size > 0 && body.size <= sizeof all->rings);
+	if (bytes_equal(body, bytes_of(all->rings, all->rings_size)))
+		return;
+	g->now = now;
+	memcpy(all->rings, body.data, body.size);
+	all->rings_size = body.size;
+	all->rings_version++;
+	for (struct list *l = g->conns_in_order.next; l != &g->conns_in_order; l = l->next) {
+		struct conn *c = list_entry(l, struct conn, in_order);
+
+		if (c->state == CONN_UP)
+			conn_poke(c);
+	}
+}
+
+void gossip_rings_heard(struct gossip *g, conn_id conn, const char *bad, struct mono now)
+{
+	struct conn *c = conn_find(g, conn);
+	struct frame f = { .type = MESSAGE_RINGS };
+
+	g->now = now;
+	if (!c || c->state != CONN_UP)
+		return;
+	if (bad)
+		malformed(c, &f, bad);
+	else
+		neighbour_meet(&c->neighbour, now);
+	gossip_settle(g);
 }
 
 bool gossip_send_overlay(struct gossip *g, conn_id conn, struct bytes message)

@@ -15,7 +15,8 @@ static bool outlives_a_restart(uint8_t kind)
 
 static bool is_judged(uint8_t kind)
 {
-	return kind == KIND_PEER || kind == KIND_LINK || outlives_a_restart(kind);
+	return kind == KIND_PEER || kind == KIND_LINK || kind == KIND_SPACE ||
+	       outlives_a_restart(kind);
 }
 
 bool identity_is_stale(const struct identity *id, const struct entry_view *e)

@@ -3,8 +3,8 @@
  *
  * Pure; loop thread.  Owns the current generation and instance id.  The engine writes all own
  * entries through it, and shows it every incoming entry whose writer is ourselves.  Only kinds that
- * a router publishes anew in each life are judged (peer, link, endpoint, name); votes and `gone`
- * entries of former lives, and kinds we do not know, are merged as usual.
+ * a router publishes anew in each life are judged (peer, link, endpoint, name, space); votes and
+ * `gone` entries of former lives, and kinds we do not know, are merged as usual.
  *
  *   it loses against what we store   -> OURS: an echo, merging answers it
  *   generation above ours, or equal  -> JUMP: generation := that + 1, persist, publish all of ours

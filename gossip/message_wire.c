@@ -93,6 +93,7 @@ const char *entries_decode(struct pulse *p, uint16_t *count, struct reader *entr
 
 void digests_encode(const struct digests *d, struct writer *w)
 {
+	write_u8(w, d->flags);
 	write_u16(w, d->count);
 	for (unsigned i = 0; i < d->count; i++) {
 		write_u8(w, d->bucket[i]);
@@ -104,6 +105,9 @@ const char *digests_decode(struct digests *d, struct bytes body)
 {
 	struct reader r = reader_over(body.data, body.size);
 
+	d->flags = read_u8(&r, "digests.flags");
+	if (d->flags & ~DIGESTS_APART)
+		reader_fail(&r, "digests.flags");
 	d->count = read_u16(&r, "digests.count");
 	if (d->count > DIGESTS_MAX)
 		reader_fail(&r, "digests.count");
@@ -151,7 +155,7 @@ const char *keys_decode(struct keys *k, struct bytes body)
 	struct reader r = reader_over(body.data, body.size);
 
 	*k = (struct keys){ .flags = read_u8(&r, "keys.flags") };
-	if (k->flags & ~(KEYS_LAST | KEYS_NOTHING))
+	if (k->flags & ~(KEYS_LAST | KEYS_NOTHING | KEYS_APART))
 		reader_fail(&r, "keys.flags");
 	if (k->flags & KEYS_NOTHING)
 		return reader_verdict(&r);

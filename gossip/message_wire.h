@@ -34,11 +34,12 @@
 	X(CONFIRM, 3, 32u, 4u * 32u, true)                                                         \
 	X(HEARTBEAT, 4, PULSE_SIZE, PULSE_SIZE, false)                                             \
 	X(ENTRIES, 5, ENTRIES_HEADER_SIZE, FRAME_BODY_MAX, false)                                  \
-	X(DIGESTS, 6, 2u, 2u + DIGESTS_MAX * DIGEST_ITEM_SIZE, false)                              \
+	X(DIGESTS, 6, 3u, 3u + DIGESTS_MAX * DIGEST_ITEM_SIZE, false)                              \
 	X(KEYS, 7, 1u, FRAME_BODY_MAX, false)                                                      \
 	X(RESEND, 8, 5u, FRAME_BODY_MAX, false)                                                    \
 	X(UNICAST, 9, UNICAST_HEADER_SIZE, UNICAST_HEADER_SIZE + UNICAST_PAYLOAD_MAX, false)       \
-	X(OVERLAY, 10, 1u, OVERLAY_MESSAGE_MAX, false)
+	X(OVERLAY, 10, 1u, OVERLAY_MESSAGE_MAX, false)                                             \
+	X(RINGS, 11, 1u, RINGS_MESSAGE_MAX, false)
 
 enum message_type {
 #define X(name, number, min, max, before) MESSAGE_##name = (number),
@@ -88,8 +89,11 @@ const char *entries_decode(struct pulse *p, uint16_t *count, struct reader *entr
 
 /* ---- repair ---- */
 
-/* DIGESTS: count:u16, then bucket:u8 digest:u128, buckets ascending. */
+/* DIGESTS: flags:u8 count:u16, then bucket:u8 digest:u128, buckets ascending. */
+enum { DIGESTS_APART = 1 }; /* what merges by a rule of its own is compared as well */
+
 struct digests {
+	uint8_t flags;
 	uint16_t count;
 	uint8_t bucket[DIGESTS_MAX];
 	struct hash128 digest[DIGESTS_MAX];
@@ -99,7 +103,11 @@ const char *digests_decode(struct digests *d, struct bytes body);
 
 /* KEYS: what the sender holds (tombstones left out) with key hashes from 'low' to 'high', all of
  * one bucket.  An empty list means that it holds nothing there.  KEYS_NOTHING: no range at all. */
-enum { KEYS_LAST = 1, KEYS_NOTHING = 2 };
+enum {
+	KEYS_LAST = 1,
+	KEYS_NOTHING = 2,
+	KEYS_APART = 4, /* answers DIGESTS_APART: what merges by a rule of its own is listed, too */
+};
 
 struct key_version {
 	uint64_t key, version; /* hashes */

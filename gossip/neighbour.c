@@ -25,6 +25,7 @@ void neighbour_init(struct neighbour *n, struct neighbours *shared, conn_id id, 
 		.echoed_ms = stamp_of(now) - 1,
 		.unanswered_since = MONO_NEVER,
 	};
+	n->repair.with = peer;
 	list_init(&n->unicast);
 	list_init(&n->overlay);
 }
@@ -113,7 +114,8 @@ static void compare(struct neighbour *n, const struct pulse *p, struct mono now)
 	uint64_t skip_above = UINT64_MAX;
 
 	n->their_digest = p->digest;
-	if (ours.high == p->digest.high && ours.low == p->digest.low) {
+	if (ours.high == p->digest.high && ours.low == p->digest.low &&
+	    store_compare_apart(n->shared->store, n->peer) == STORE_APART_EQUAL) {
 		n->compared = true;
 		repair_equal(&n->repair);
 		return;
@@ -128,7 +130,7 @@ static void compare(struct neighbour *n, const struct pulse *p, struct mono now)
 	}
 	n->compared = true;
 	if (n->outbound) {
-		repair_want(&n->repair, p->digest, skip_above, now);
+		repair_want(&n->repair, neighbour_theirs(n), skip_above, now);
 		n->shared->wanting++;
 	} else {
 		n->repair.differ = true;
@@ -207,6 +209,28 @@ void neighbour_sync_end(struct neighbour *n, bool sync_end, struct mono now)
 	repair_on_entries(&n->repair, sync_end, now);
 }
 
+struct hash128 neighbour_theirs(const struct neighbour *n)
+{
+	return (struct hash128){ n->their_digest.high ^ n->their_rings.high,
+				 n->their_digest.low ^ n->their_rings.low };
+}
+
+void neighbour_on_rings(struct neighbour *n, struct bytes body)
+{
+	static const struct hash_key key = { 0, 0 }; /* nobody else sees it */
+
+	n->their_rings = hash128(&key, body.data, body.size);
+}
+
+void neighbour_meet(struct neighbour *n, struct mono now)
+{
+	if (!n->outbound || n->repair.state != REPAIR_IDLE ||
+	    store_compare_apart(n->shared->store, n->peer) != STORE_APART_UNMET)
+		return;
+	repair_want(&n->repair, neighbour_theirs(n), UINT64_MAX, now);
+	n->shared->wanting++;
+}
+
 /* ---- output ---- */
 
 static struct queued *enqueue(struct list *queue, struct bytes body)
@@ -252,9 +276,11 @@ static void pull_queued(struct list *queue, uint8_t type, struct writer *w)
 
 void neighbour_skip_own(struct neighbour *n)
 {
+	const struct store *s = n->shared->store;
 	const struct entry *e;
 
-	while (n->flow && (e = store_cursor_peek(&n->cursor)) && e->source == n->id)
+	while (n->flow && (e = store_cursor_peek(&n->cursor)) &&
+	       (e->source == n->id || !store_exchanges(s, e, n->peer)))
 		store_cursor_advance(n->shared->store, &n->cursor);
 }
 
@@ -327,6 +353,8 @@ static uint16_t add_given(struct neighbour *n, struct writer *w)
 	while (repair_next_give(&n->repair, &hash)) {
 		const struct entry *e = store_find_hash(n->shared->store, hash);
 
+		if (e && !store_exchanges(n->shared->store, e, n->peer))
+			e = NULL;
 		if (e && !add_entry(e, w))
 			break;
 		count = (uint16_t)(count + (e != NULL));
@@ -376,6 +404,34 @@ static void pull_entries(struct neighbour *n, struct writer *w, struct mono now)
 	n->shared->entries_sent += count;
 }
 
+static struct mono rings_due(const struct neighbour *n)
+{
+	if (n->rings_sent == n->shared->rings_version || n->sent_ms == 0)
+		return MONO_NEVER;
+	if (n->rings_sent == 0)
+		return (struct mono){ 0 };
+	return mono_after(n->rings_sent_at, n->flow ? COALESCE_MS : RINGS_SELDOM_MS);
+}
+
+/* Ahead of every pulse of a link on which entries flow, so that the other end compares what
+ * belongs together. */
+static bool rings_are_due(const struct neighbour *n, bool before_pulse, struct mono now)
+{
+	struct mono due = rings_due(n);
+
+	return mono_reached(now, due) || (before_pulse && n->flow && due.ms != MONO_NEVER.ms);
+}
+
+static void pull_rings(struct neighbour *n, struct writer *w, struct mono now)
+{
+	size_t mark = session_begin(w, MESSAGE_RINGS);
+
+	write_bytes(w, n->shared->rings, n->shared->rings_size);
+	session_end(w, mark);
+	n->rings_sent = n->shared->rings_version;
+	n->rings_sent_at = now;
+}
+
 /* OVERLAY and UNICAST; they take turns with the rest, so that neither starves the other. */
 static bool pull_message(struct neighbour *n, struct writer *w)
 {
@@ -394,9 +450,15 @@ static bool pull_message(struct neighbour *n, struct writer *w)
 
 bool neighbour_pull(struct neighbour *n, struct writer *w, struct mono now)
 {
-	bool replicate = n->replicate_next;
+	bool replicate = n->replicate_next, pulse;
 
 	neighbour_skip_own(n);
+	pulse = repair_wants_entries(&n->repair) || changes_are_due(n, now) ||
+		mono_reached(now, n->pulse_due);
+	if (rings_are_due(n, pulse, now)) {
+		pull_rings(n, w, now);
+		return true;
+	}
 	n->replicate_next = false;
 	if (!replicate && !mono_reached(now, n->pulse_due) && pull_message(n, w))
 		return true;
@@ -417,7 +479,7 @@ bool neighbour_wants_write(const struct neighbour *n, struct mono now)
 {
 	return !list_empty(&n->overlay) || !list_empty(&n->unicast) ||
 	       mono_reached(now, n->pulse_due) || changes_are_due(n, now) ||
-	       repair_wants_write(&n->repair);
+	       rings_are_due(n, false, now) || repair_wants_write(&n->repair);
 }
 
 /* ---- time ---- */
@@ -443,6 +505,7 @@ struct mono neighbour_deadline(const struct neighbour *n, bool may_write)
 		due = mono_min(due, n->pulse_due);
 		if (has_changes(n))
 			due = mono_min(due, changes_due(n));
+		due = mono_min(due, rings_due(n));
 	}
 	if (n->repair.state == REPAIR_WANTED && !n->shared->syncing)
 		due = mono_min(due, n->repair.not_before);

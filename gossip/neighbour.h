@@ -32,6 +32,8 @@
 #define COMPARE_MS 3000u /* between two comparisons of digests */
 #define CALM_MS 2000u	 /* without a change a store counts as calm */
 #define OVERLAY_QUEUE_MAX 64u
+/* Where entries flow, rings are told as often as they do; elsewhere only repair needs them. */
+#define RINGS_SELDOM_MS 1000u
 
 /* What all neighbours of one router share. */
 struct neighbours {
@@ -43,6 +45,9 @@ struct neighbours {
 	conn_id syncing;  /* whose repair round is running; 0 none */
 	uint32_t wanting; /* at least as many wait for a round, unless 0 */
 	uint64_t entries_sent, repairs, repair_entries, unicast_dropped;
+	uint8_t rings[RINGS_MESSAGE_MAX]; /* what we tell of ours; size 0: nothing */
+	size_t rings_size;
+	uint64_t rings_version; /* grows with each change */
 };
 
 struct queued {
@@ -80,6 +85,10 @@ struct neighbour {
 	uint32_t rtt_ms;
 	bool rtt_known;
 
+	uint64_t rings_sent; /* version of ours that was sent last, 0 none */
+	struct mono rings_sent_at;
+	struct hash128 their_rings; /* hash of what they said of theirs, zeroes for nothing yet */
+
 	bool compared; /* digests, ever */
 	unsigned restless;
 	struct mono compare_due;
@@ -107,6 +116,12 @@ const char *neighbour_on_repair(struct neighbour *n, const struct frame *frame, 
 /* What the merge of one received entry said. */
 void neighbour_on_merged(struct neighbour *n, const struct entry_view *e, enum store_result result);
 void neighbour_sync_end(struct neighbour *n, bool sync_end, struct mono now);
+/* RINGS came; its kinds know what it says only when neighbour_meet is called. */
+void neighbour_on_rings(struct neighbour *n, struct bytes body);
+/* What the two exchange apart never was equal and differs: repair does not wait for a pulse. */
+void neighbour_meet(struct neighbour *n, struct mono now);
+/* All that they said of their store, for telling whether it is still the same. */
+struct hash128 neighbour_theirs(const struct neighbour *n);
 
 /* ---- output ---- */
 /* Queues a body; oldest UNICAST go when there are too many, OVERLAY is refused (false). */

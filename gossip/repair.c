@@ -79,13 +79,14 @@ bool repair_ready(const struct repair *r, struct mono now)
 	return r->state == REPAIR_WANTED && mono_reached(now, r->not_before);
 }
 
-void repair_start(struct repair *r, struct hash128 theirs, struct mono now)
+void repair_start(struct repair *r, struct hash128 theirs, bool apart, struct mono now)
 {
 	MUST(r->state == REPAIR_WANTED);
 	r->state = REPAIR_ASKING;
 	r->started = true;
 	r->took = 0;
 	r->theirs = theirs;
+	r->apart = apart;
 	r->digests_due = true;
 	r->deadline = mono_after(now, REPAIR_TIMEOUT_MS);
 	list_clear(&r->fetch);
@@ -114,9 +115,18 @@ void repair_give(struct repair *r, uint64_t key_hash)
 	list_push(&r->give, key_hash);
 }
 
-static bool holds(const struct entry *e)
+static bool counts(const struct repair *r, const struct store *s, const struct entry *e, bool apart)
 {
-	return e && !(e->view.flags & ENTRY_TOMBSTONE);
+	if (e->view.flags & ENTRY_TOMBSTONE)
+		return false;
+	return !store_is_apart(s, e) || (apart && store_exchanges(s, e, r->with));
+}
+
+static struct hash128 bucket_digest(const struct repair *r, const struct store *s, unsigned bucket,
+				    bool apart)
+{
+	return apart ? store_bucket_digest_with(s, bucket, r->with)
+		     : store_bucket_digest(s, bucket);
 }
 
 static bool is_listed(const struct keys *k, uint64_t hash)
@@ -153,8 +163,8 @@ static void compare_range(struct repair *r, const struct store *s, const struct 
 	}
 	for (const struct entry *e = store_next_in_bucket(s, bucket, NULL); e;
 	     e = store_next_in_bucket(s, bucket, e))
-		if (holds(e) && e->key_hash >= k->low && e->key_hash <= k->high &&
-		    !is_listed(k, e->key_hash))
+		if (e->key_hash >= k->low && e->key_hash <= k->high &&
+		    counts(r, s, e, k->flags & KEYS_APART) && !is_listed(k, e->key_hash))
 			list_push(&r->give, e->key_hash);
 }
 
@@ -190,15 +200,18 @@ void repair_on_entries(struct repair *r, bool sync_end, struct mono now)
 
 void repair_on_digests(struct repair *r, const struct store *s, const struct digests *d)
 {
+	bool apart = d->flags & DIGESTS_APART;
+
 	memset(r->tell_buckets, 0, sizeof r->tell_buckets);
 	for (unsigned i = 0; i < d->count; i++) {
 		unsigned b = d->bucket[i];
-		struct hash128 ours = store_bucket_digest(s, b);
+		struct hash128 ours = bucket_digest(r, s, b, apart);
 
 		if (ours.high != d->digest[i].high || ours.low != d->digest[i].low)
 			r->tell_buckets[b / 8] |= (uint8_t)(1u << b % 8);
 	}
 	r->tell = true;
+	r->tell_apart = apart;
 	r->tell_from = 0;
 }
 
@@ -220,8 +233,8 @@ static int by_key(const void *a, const void *b)
 }
 
 /* What we hold in 'bucket' from 'low' on, sorted; caller frees. */
-static struct key_version *list_bucket(const struct store *s, unsigned bucket, uint64_t low,
-				       size_t *count)
+static struct key_version *list_bucket(const struct repair *r, const struct store *s,
+				       unsigned bucket, uint64_t low, size_t *count)
 {
 	const struct entry *e;
 	struct key_version *items;
@@ -232,7 +245,7 @@ static struct key_version *list_bucket(const struct store *s, unsigned bucket, u
 	items = mem_new(n + 1, sizeof *items);
 	*count = 0;
 	for (e = store_next_in_bucket(s, bucket, NULL); e; e = store_next_in_bucket(s, bucket, e))
-		if (holds(e) && e->key_hash >= low)
+		if (e->key_hash >= low && counts(r, s, e, r->tell_apart))
 			items[(*count)++] = (struct key_version){ e->key_hash, e->version_hash };
 	if (*count > 1)
 		qsort(items, *count, sizeof *items, by_key);
@@ -264,7 +277,7 @@ static void pull_keys(struct repair *r, const struct store *s, struct writer *w)
 		if (r->tell_from > k.low)
 			k.low = r->tell_from;
 		k.high = (uint64_t)bucket << 56 | (UINT64_MAX >> 8);
-		items = list_bucket(s, bucket, k.low, &count);
+		items = list_bucket(r, s, bucket, k.low, &count);
 		if (count > KEYS_PER_MESSAGE) {
 			count = KEYS_PER_MESSAGE;
 			k.high = items[count - 1].key;
@@ -278,6 +291,8 @@ static void pull_keys(struct repair *r, const struct store *s, struct writer *w)
 			r->tell = false;
 		}
 	}
+	if (r->tell_apart)
+		k.flags |= KEYS_APART;
 	keys_encode(&k, items, w);
 	session_end(w, mark);
 	mem_free(items);
@@ -288,12 +303,13 @@ static void pull_digests(struct repair *r, const struct store *s, struct writer 
 	struct digests d;
 	size_t mark = session_begin(w, MESSAGE_DIGESTS);
 
+	d.flags = r->apart ? DIGESTS_APART : 0;
 	d.count = 0;
 	for (unsigned b = 0; b < STORE_BUCKETS; b++) {
 		if (store_bucket_sequence(s, b) > r->skip_above)
 			continue;
 		d.bucket[d.count] = (uint8_t)b;
-		d.digest[d.count] = store_bucket_digest(s, b);
+		d.digest[d.count] = bucket_digest(r, s, b, r->apart);
 		d.count++;
 	}
 	digests_encode(&d, w);

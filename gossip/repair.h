@@ -10,6 +10,10 @@
  * A round that changed nothing while the digests still differ backs off 2, 4 ... 64 s (F9).
  * Split horizon does not apply here (F8b).
  *
+ * Kinds that merge by a rule of their own (the ring) are part of a round when what the neighbour
+ * said of its rings differs from ours; then only entries that are exchanged with it count, at both
+ * ends, so that two rings that must not mix do not.
+ *
  * Pure; loop thread; part of one neighbour.  Memory: a bitmap and two lists of key hashes, each
  * with a limit; what does not fit is found again by the next round.
  */
@@ -40,12 +44,14 @@ struct hash_list {
 
 /* Read freely; change by functions. */
 struct repair {
+	peer_name with;
 	enum repair_state state;
 	bool differ;	       /* the digests did when last compared */
 	bool started;	       /* there was a round; the next fields tell of it */
 	uint64_t took;	       /* entries it brought us */
 	struct hash128 theirs; /* the other digest when it began */
 	uint64_t skip_above;   /* leave out buckets that changed after this sequence number */
+	bool apart;	       /* the round is about what merges by a rule of its own, too */
 	struct mono not_before, deadline;
 	uint32_t delay_ms; /* 0, or the back-off */
 	uint64_t rounds;   /* that moved something */
@@ -55,18 +61,20 @@ struct repair {
 	struct hash_list give;	/* to send */
 	bool end_due;		/* the teller's: mark the end once 'give' is sent */
 	bool tell;		/* the teller's: KEYS are to be sent */
+	bool tell_apart;	/* the teller's: the asker's 'apart' */
 	uint64_t tell_from;	/* the next range starts here */
 	uint8_t tell_buckets[STORE_BUCKETS / 8];
 };
 
 void repair_fini(struct repair *r);
 
-/* The digests were compared and differ.  Buckets that changed after 'skip_above' are left out. */
+/* The digests were compared and differ; 'theirs' stands for all that they said of theirs.
+ * Buckets that changed after 'skip_above' are left out. */
 void repair_want(struct repair *r, struct hash128 theirs, uint64_t skip_above, struct mono now);
 /* They were compared and are equal. */
 void repair_equal(struct repair *r);
 bool repair_ready(const struct repair *r, struct mono now); /* wanted, and no back-off */
-void repair_start(struct repair *r, struct hash128 theirs, struct mono now);
+void repair_start(struct repair *r, struct hash128 theirs, bool apart, struct mono now);
 /* True when the asker's round has ended by itself or by its deadline, once. */
 bool repair_over(struct repair *r, struct mono now);
 

@@ -8,6 +8,8 @@
 
 #include "digest.h"
 
+#define COMPARING_MAX 4u
+
 /* Exists while the writer has entries or is refused. */
 struct store_writer {
 	peer_name name;
@@ -29,6 +31,8 @@ struct store {
 	struct list cursors;	     /* with something to read */
 	struct list cursors_waiting; /* at the end */
 	struct kind *kinds[UINT8_MAX + 1];
+	const struct kind *comparing[COMPARING_MAX]; /* those with 'compare' */
+	size_t comparing_count;
 	struct entry **gone; /* all entries of kind gone, in no order */
 	size_t gone_count, gone_room;
 	size_t refused_writers_count;
@@ -98,7 +102,12 @@ void store_free(struct store *s)
 void store_register(struct store *s, const struct kind *kind)
 {
 	MUST(kind->number != 0 && !s->kinds[kind->number]);
+	MUST(kind->merge || (!kind->exchanged && !kind->compare));
 	s->kinds[kind->number] = mem_copy(kind, sizeof *kind);
+	if (kind->compare) {
+		MUST(s->comparing_count < COMPARING_MAX);
+		s->comparing[s->comparing_count++] = s->kinds[kind->number];
+	}
 }
 
 const char *store_check(const struct store *s, const struct entry_view *e)
@@ -380,7 +389,8 @@ static void replace(struct store *s, struct entry *old, const struct entry_view 
 /* What a `gone` deletes: the rest outlives its writer. */
 static bool dies_with_writer(uint8_t kind)
 {
-	return kind == KIND_PEER || kind == KIND_LINK || kind == KIND_ENDPOINT || kind == KIND_NAME;
+	return kind == KIND_PEER || kind == KIND_LINK || kind == KIND_ENDPOINT ||
+	       kind == KIND_NAME || kind == KIND_SPACE;
 }
 
 static bool fits(const struct store *s, const struct entry *old, const struct store_writer *w,
@@ -635,6 +645,49 @@ struct hash128 store_digest_apart(const struct store *s)
 struct hash128 store_bucket_digest_apart(const struct store *s, unsigned bucket)
 {
 	return s->apart.buckets[bucket];
+}
+
+bool store_is_apart(const struct store *s, const struct entry *e)
+{
+	const struct kind *kind = s->kinds[e->view.kind];
+
+	return kind && kind->merge;
+}
+
+bool store_exchanges(const struct store *s, const struct entry *e, peer_name with)
+{
+	const struct kind *kind = s->kinds[e->view.kind];
+
+	return !kind || !kind->exchanged || kind->exchanged(kind->ctx, with, &e->view);
+}
+
+enum store_apart store_compare_apart(const struct store *s, peer_name with)
+{
+	enum store_apart worst = STORE_APART_EQUAL, one;
+
+	for (size_t i = 0; i < s->comparing_count; i++) {
+		one = s->comparing[i]->compare(s->comparing[i]->ctx, with);
+		if (one > worst)
+			worst = one;
+	}
+	return worst;
+}
+
+struct hash128 store_bucket_digest_with(const struct store *s, unsigned bucket, peer_name with)
+{
+	struct hash128 sum = s->digest.buckets[bucket];
+	const struct hash128 *apart = &s->apart.buckets[bucket];
+	const struct entry *e = NULL;
+
+	if (apart->high || apart->low)
+		e = store_next_in_bucket(s, bucket, NULL);
+	for (; e; e = store_next_in_bucket(s, bucket, e)) {
+		if (is_tombstone(e) || !store_is_apart(s, e) || !store_exchanges(s, e, with))
+			continue;
+		sum.high ^= e->digest.high;
+		sum.low ^= e->digest.low;
+	}
+	return sum;
 }
 
 /* ---- invariants ---- */

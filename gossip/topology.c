@@ -52,9 +52,10 @@ struct topology {
 
 	struct routes_search own, other;
 	bool dirty;
-	bool changed;  /* something that bumps the version, since the last update */
-	bool overflow; /* something was left out because of PEERS_MAX */
-	uint64_t version, graph_version;
+	bool changed;	    /* something that bumps the version, since the last update */
+	bool peers_changed; /* likewise for peers_version */
+	bool overflow;	    /* something was left out because of PEERS_MAX */
+	uint64_t version, graph_version, peers_version;
 };
 
 /* ---- nodes ---- */
@@ -180,6 +181,8 @@ static void set_peer(struct topology *t, const struct peer_info *info, bool know
 		stale_around(n);
 		t->changed = true;
 	}
+	if (p->known != known || p->info.store_id != info->store_id)
+		t->peers_changed = true;
 	p->info = *info;
 	p->known = known;
 	p->generation = generation;
@@ -405,6 +408,8 @@ static bool set_route(struct topology *t, struct node *n)
 	}
 	if (n->peer.reachable == reachable && n->peer.hops == hops && n->next_hop == next_hop)
 		return false;
+	if (n->peer.reachable != reachable)
+		t->peers_changed = true;
 	n->peer.reachable = reachable;
 	n->peer.hops = hops;
 	n->next_hop = next_hop;
@@ -430,7 +435,9 @@ void topology_update(struct topology *t)
 		t->changed |= set_route(t, t->sorted[i]);
 	if (t->changed)
 		t->version++;
-	t->dirty = t->changed = false;
+	if (t->peers_changed)
+		t->peers_version++;
+	t->dirty = t->changed = t->peers_changed = false;
 }
 
 struct topology *topology_new(struct store *store, peer_name self)
@@ -478,6 +485,11 @@ void topology_free(struct topology *t)
 bool topology_dirty(const struct topology *t)
 {
 	return t->dirty;
+}
+
+uint64_t topology_peers_version(const struct topology *t)
+{
+	return t->peers_version;
 }
 
 uint64_t topology_version(const struct topology *t)

@@ -377,19 +377,25 @@ static void save_changes(struct ipam *i)
 	}
 }
 
+void ipam_renew(struct ipam *i, const char *how)
+{
+	if (i->renewing || i->handover.retired)
+		return;
+	i->renewing = true;
+	i->out.renew = true;
+	i->dirty = true;
+	log_error(i->log,
+		  "this disk is an old copy, it does not know that %s; taking a new store id, "
+		  "what is left of the old one needs weave rmpeer",
+		  how);
+}
+
 /* Somebody writes with our name and store id: it is we, on another copy of our disk.  Nobody else
  * raises a counter of ours within its epoch. */
 static void note_copy(struct ipam *i, const struct run *before, const struct run *after)
 {
-	if (i->renewing || i->handover.retired || after->epoch != before->epoch ||
-	    after->counter <= before->counter)
-		return;
-	i->renewing = true;
-	i->out.renew = true;
-	log_error(
-		i->log,
-		"this disk is an old copy: addresses were given away in our name that it does not "
-		"know of; taking a new store id, what is left of the old one needs weave rmpeer");
+	if (after->epoch == before->epoch && after->counter > before->counter)
+		ipam_renew(i, "addresses were given away in our name");
 }
 
 /* Pieces that we owned and do not own any more. */
@@ -590,6 +596,16 @@ static void dispatch(struct ipam *i, peer_name from, const struct ipam_message *
 	}
 }
 
+bool ipam_is_about(const struct ipam *i, struct bytes payload)
+{
+	struct reader r = reader_over(payload.data, payload.size);
+	struct universe u;
+
+	read_u8(&r, "ipam.type");
+	universe_read(&u, &r);
+	return !r.bad && universe_equal(&u, &i->config.universe);
+}
+
 const char *ipam_on_message(struct ipam *i, peer_name from, struct bytes payload, struct mono now)
 {
 	struct ipam_message m;
@@ -626,6 +642,20 @@ void ipam_on_disk(struct ipam *i, const char *reason, struct mono now)
 	ipam_settle(i);
 }
 
+void ipam_on_unreached(struct ipam *i, peer_name peer, struct mono now)
+{
+	i->now = now;
+	requests_unreached(i, peer);
+	ipam_settle(i);
+}
+
+void ipam_on_copy(struct ipam *i, struct mono now)
+{
+	i->now = now;
+	ipam_renew(i, "this router has run since it was made");
+	ipam_settle(i);
+}
+
 void ipam_on_new_store(struct ipam *i, uint64_t store_id, struct mono now)
 {
 	uint64_t old;
@@ -636,7 +666,7 @@ void ipam_on_new_store(struct ipam *i, uint64_t store_id, struct mono now)
 	i->self.store_id = i->config.store_id = store_id;
 	/* Another life of this store has voted, for all we know. */
 	election_former_life(i, old);
-	i->renewing = false;
+	i->renewing = i->out.renew = false; /* another universe may have asked for us */
 	ipam_refresh(i, (struct span){ 0, i->config.universe.size });
 	i->takeovers.dirty = true;
 	ipam_settle(i);

@@ -136,13 +136,14 @@ struct peer {
 struct neighbour {
 	peer_name name;
 	bool said, synced;
+	bool met; /* our rings are the same one, and were equal once */
 	struct ipam_ring_state state;
 };
 
 struct peers {
 	struct peer *list; /* by name */
 	size_t count, room;
-	struct neighbour *neighbours;
+	struct neighbour *neighbours; /* by name */
 	size_t neighbours_count, neighbours_room;
 	bool in_sync;
 	struct mono sync_due; /* go on without any neighbour */
@@ -165,6 +166,11 @@ struct mono peers_deadline(const struct ipam *i);
 void peers_note_removed(struct ipam *i, peer_name name);
 /* Free addresses of 'p' in 'within' by its advertisement; 1 when it has not said. */
 uint64_t peer_free(const struct ipam *i, const struct peer *p, struct span within);
+/* NULL when not connected. */
+struct neighbour *neighbour_find(const struct ipam *i, peer_name name);
+/* Whether runs of our ring are exchanged with a neighbour: it must have the same ring. */
+bool neighbour_has_our_ring(const struct ipam *i, const struct neighbour *n);
+bool neighbour_is_equal(const struct ipam *i, const struct neighbour *n);
 
 /* ---- election.c: the first ring ---- */
 
@@ -186,6 +192,8 @@ void election_former_life(struct ipam *i, uint64_t store_id);
 void election_step(struct ipam *i);
 struct mono election_deadline(const struct ipam *i);
 bool election_wanted(const struct ipam *i);
+/* It could decide with fewer votes than we need: we do not vote as long as it is there. */
+bool election_is_left_to(const struct ipam *i, const struct peer *p);
 /* Those who could vote and can be reached, ourselves among them; caller frees. */
 struct owner *election_visible(const struct ipam *i, size_t *count);
 
@@ -237,6 +245,7 @@ void requests_step(struct ipam *i);
 struct mono requests_deadline(const struct ipam *i);
 void requests_granted(struct ipam *i, peer_name from, const struct ipam_message *m);
 void requests_refused(struct ipam *i, peer_name from, const struct ipam_message *m);
+void requests_unreached(struct ipam *i, peer_name peer);
 void requests_answer_prime(struct ipam *i);
 void requests_fail_all(struct ipam *i, const struct why *why);
 void requests_fail(struct ipam *i, const struct hunger *h, const struct why *why);
@@ -397,6 +406,8 @@ uint64_t ipam_random(struct ipam *i);					  /* never 0 */
 const char *ipam_text(const struct ipam *i, uint64_t offset, char *text); /* IP_TEXT_SIZE */
 /* From the store. */
 void ipam_heard(struct ipam *i, const struct entry_view *e, bool gone);
+/* Another copy of our store is in use: take a new store id. 'how' says what showed it. */
+void ipam_renew(struct ipam *i, const char *how);
 /* Ends every event. */
 void ipam_settle(struct ipam *i);
 void run_value(struct writer *w, const struct run *run);

@@ -1,8 +1,8 @@
 /* When to vote for the first ring, and for what (control-plane.md 6.2); the counting is vote.c's.
  *
  * A peer acts when it needs an address, when somebody who may not vote does, or when it hears of
- * any vote (V2).  Its vote is in the ballot only after it came back from the store, that is,
- * after it was durable.
+ * any vote (V2).  Who sees a peer with a smaller N leaves it to that one.  Its vote is in the
+ * ballot only after it came back from the store, that is, after it was durable.
  */
 #include "allocator.h"
 
@@ -20,23 +20,6 @@ static bool somebody_wants(const struct ipam *i)
 			return true;
 	}
 	return false;
-}
-
-struct owner *election_visible(const struct ipam *i, size_t *count)
-{
-	struct owner *list = mem_new(i->peers.count + 1, sizeof *list);
-
-	*count = 0;
-	list[(*count)++] = i->self;
-	for (size_t n = 0; n < i->peers.count; n++) {
-		const struct peer *p = &i->peers.list[n];
-
-		if (p->reachable && p->space && p->space->flags & SPACE_ELECTOR &&
-		    p->space->store_id == p->store_id)
-			list[(*count)++] = (struct owner){ p->name, p->store_id };
-	}
-	*count = owners_sort(list, *count);
-	return list;
 }
 
 void election_former_life(struct ipam *i, uint64_t store_id)
@@ -83,26 +66,84 @@ static void cast(struct ipam *i, const struct proposal *p)
 	out_merge(i, &room.view, true);
 }
 
-static void propose(struct ipam *i, const struct owner *visible, size_t count)
+/* What a peer that can be reached says of its part in the election; NULL: it has none. */
+static const struct space_info *elector(const struct peer *p)
 {
+	return p->reachable && p->space && p->space->flags & SPACE_ELECTOR &&
+			       p->space->store_id == p->store_id
+		       ? p->space
+		       : NULL;
+}
+
+struct owner *election_visible(const struct ipam *i, size_t *count)
+{
+	struct owner *list = mem_new(i->peers.count + 1, sizeof *list);
+
+	*count = 0;
+	list[(*count)++] = i->self;
+	for (size_t n = 0; n < i->peers.count; n++) {
+		const struct peer *p = &i->peers.list[n];
+
+		if (elector(p))
+			list[(*count)++] = (struct owner){ p->name, p->store_id };
+	}
+	*count = owners_sort(list, *count);
+	return list;
+}
+
+bool election_is_left_to(const struct ipam *i, const struct peer *p)
+{
+	const struct space_info *s = elector(p);
+
+	return s && s->electors < i->config.electors;
+}
+
+/* Somebody needs fewer votes than we do: two elections at once could make two rings. */
+static bool is_left_to_others(const struct ipam *i)
+{
+	for (size_t n = 0; n < i->peers.count; n++)
+		if (election_is_left_to(i, &i->peers.list[n]))
+			return true;
+	return false;
+}
+
+/* Of our election: how many we see, and how many of them have a lower name. */
+static uint32_t count_electors(const struct ipam *i, uint32_t *rank)
+{
+	uint32_t count = 1;
+
+	*rank = 0;
+	for (size_t n = 0; n < i->peers.count; n++) {
+		const struct space_info *s = elector(&i->peers.list[n]);
+
+		if (!s || s->electors != i->config.electors)
+			continue;
+		count++;
+		*rank += s->peer < i->self.name;
+	}
+	return count;
+}
+
+static void propose(struct ipam *i)
+{
+	size_t count;
+	struct owner *visible = election_visible(i, &count);
 	struct proposal p;
 
 	proposal_make(&p, i->self, visible, count);
+	mem_free(visible);
 	cast(i, &p);
 	log_info(i->log, "proposing a first ring: peers=%u voters=%u", p.seeds_count,
 		 i->config.electors);
 }
 
 /* The lowest name at once, the next after 5 s, and so on: mostly there is one proposal only. */
-static void wait_for_turn(struct ipam *i, const struct owner *visible, size_t count)
+static void wait_for_turn(struct ipam *i, uint32_t rank)
 {
 	struct election *e = &i->election;
-	uint64_t rank = 0;
 
 	if (e->proposing)
 		return;
-	while (rank < count && visible[rank].name != i->self.name)
-		rank++;
 	e->proposing = true;
 	e->propose_due = mono_after(i->now, rank * IPAM_RANK_DELAY_MS);
 }
@@ -110,19 +151,17 @@ static void wait_for_turn(struct ipam *i, const struct owner *visible, size_t co
 static void act(struct ipam *i)
 {
 	struct election *e = &i->election;
-	size_t count;
-	struct owner *visible = election_visible(i, &count);
+	uint32_t rank, count = count_electors(i, &rank);
 
 	if (count < i->config.electors / 2 + 1) {
 		e->proposing = false;
 	} else if (e->tally.leading) {
 		cast(i, e->tally.leading);
 	} else {
-		wait_for_turn(i, visible, count);
+		wait_for_turn(i, rank);
 		if (mono_reached(i->now, e->propose_due))
-			propose(i, visible, count);
+			propose(i);
 	}
-	mem_free(visible);
 }
 
 /* The initial runs, at the lowest version there is: safe at any time, by anybody who knows them. */
@@ -171,6 +210,9 @@ static uint32_t electors_of(const struct ipam *i)
 
 	if (i->config.mode == IPAM_CONSENSUS || b->count == 0)
 		return i->config.electors;
+	for (size_t n = 1; n < b->count; n++)
+		if (b->votes[n]->electors != b->votes[0]->electors)
+			return 0;
 	return b->votes[0]->electors;
 }
 
@@ -185,7 +227,8 @@ void election_step(struct ipam *i)
 	ballot_tally(&e->ballot, electors_of(i), &e->tally);
 	if (e->tally.state == TALLY_WON)
 		win(i, e->tally.winner);
-	else if (may_vote(i) && (election_wanted(i) || e->tally.leading || somebody_wants(i)))
+	else if (may_vote(i) && !is_left_to_others(i) &&
+		 (election_wanted(i) || e->tally.leading || somebody_wants(i)))
 		act(i);
 	else
 		e->proposing = false;

@@ -296,6 +296,21 @@ void requests_refused(struct ipam *i, peer_name from, const struct ipam_message 
 	i->requests.dirty = true;
 }
 
+/* Elsewhere, without waiting for the answer that will not come.  Perhaps it is another message
+ * that came back, and the answer comes after all: as good as a late one. */
+void requests_unreached(struct ipam *i, peer_name peer)
+{
+	for (struct list *l = i->requests.hungers.next; l != &i->requests.hungers; l = l->next) {
+		struct hunger *h = list_entry(l, struct hunger, link);
+
+		if (!h->ask_id || h->asked != peer)
+			continue;
+		end_question(i, h);
+		h->unready = true;
+		i->requests.dirty = true;
+	}
+}
+
 /* ---- disputes: addresses of live containers that are not ours to use ---- */
 
 static bool is_disputed(const struct ipam *i, uint64_t offset)

@@ -18,8 +18,6 @@ static enum ipam_phase phase_without_ring(const struct ipam *i)
 
 	if (e->tally.state == TALLY_TOO_MANY)
 		return IPAM_TOO_MANY;
-	if (e->tally.state == TALLY_CONFLICT)
-		return IPAM_CONFLICT;
 	if (i->config.mode == IPAM_OBSERVER || e->barred)
 		return IPAM_WAITING;
 	return e->voted || e->tally.leading || election_wanted(i) ? IPAM_ELECTING : IPAM_IDLE;
@@ -132,14 +130,17 @@ bool ipam_owner_at(const struct ipam *i, size_t index, struct ipam_owner *owner)
 	return true;
 }
 
-/* Whoever could vote and has not, whether it can be reached or not. */
+/* Whoever decides in our place, or could vote with us and has not, whether it can be reached or
+ * not. */
 static bool voter_at(const struct ipam *i, size_t *index, peer_name *peer)
 {
 	for (size_t n = 0; n < i->peers.count; n++) {
 		const struct peer *p = &i->peers.list[n];
 
-		if (!p->known || !p->space || !(p->space->flags & SPACE_ELECTOR) ||
-		    ballot_has(&i->election.ballot, p->name))
+		if (!p->known || !p->space || !(p->space->flags & SPACE_ELECTOR))
+			continue;
+		if (!election_is_left_to(i, p) && (p->space->electors != i->config.electors ||
+						   ballot_has(&i->election.ballot, p->name)))
 			continue;
 		*peer = p->name;
 		if ((*index)-- == 0)

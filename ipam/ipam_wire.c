@@ -8,6 +8,46 @@
 _Static_assert(MESSAGE_RUNS_MAX *RUN_SIZE + MESSAGE_LIVE_MAX * 8 + 512 < UNICAST_PAYLOAD_MAX,
 	       "the largest message fits");
 
+_Static_assert(1 + RINGS_MAX * (UNIVERSE_KEY_MAX + 24) <= RINGS_MESSAGE_MAX, "all rings fit");
+
+void rings_encode(const struct rings *rings, struct writer *w)
+{
+	MUST(rings->count <= RINGS_MAX);
+	write_u8(w, (uint8_t)rings->count);
+	for (uint32_t n = 0; n < rings->count; n++) {
+		universe_write(&rings->list[n].universe, w);
+		write_u64(w, rings->list[n].state.ring_id);
+		write_u64(w, rings->list[n].state.digest.high);
+		write_u64(w, rings->list[n].state.digest.low);
+	}
+}
+
+static bool is_named_twice(const struct rings *rings, uint32_t last)
+{
+	for (uint32_t n = 0; n < last; n++)
+		if (universe_equal(&rings->list[n].universe, &rings->list[last].universe))
+			return true;
+	return false;
+}
+
+const char *rings_decode(struct rings *rings, struct bytes body)
+{
+	struct reader r = reader_over(body.data, body.size);
+
+	rings->count = read_u8(&r, "rings.count");
+	if (rings->count > RINGS_MAX)
+		reader_fail(&r, "rings.count");
+	for (uint32_t n = 0; !r.bad && n < rings->count; n++) {
+		universe_read(&rings->list[n].universe, &r);
+		rings->list[n].state.ring_id = read_u64(&r, "rings.ring");
+		rings->list[n].state.digest.high = read_u64(&r, "rings.digest");
+		rings->list[n].state.digest.low = read_u64(&r, "rings.digest");
+		if (is_named_twice(rings, n))
+			reader_fail(&r, "rings.universe");
+	}
+	return reader_verdict(&r);
+}
+
 static bool has_span(enum message_type type)
 {
 	return type != MESSAGE_GRANT && type != MESSAGE_REFUSE;

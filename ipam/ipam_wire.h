@@ -22,6 +22,7 @@
 
 #include "kinds.h"
 
+#define RINGS_MAX 8u	       /* universes of one router that RINGS can name */
 #define MESSAGE_RUNS_MAX 1024u /* with MESSAGE_LIVE_MAX they fit one UNICAST payload */
 #define MESSAGE_LIVE_MAX 2048u
 
@@ -61,6 +62,18 @@ struct ipam_message {
 	uint64_t *live; /* TAKEN; rising */
 	size_t live_count;
 };
+
+/* RINGS: count u8, then universe, ring id u64 (0: none), digest u128; no universe twice. */
+struct rings {
+	uint32_t count;
+	struct {
+		struct universe universe;
+		struct ipam_ring_state state;
+	} list[RINGS_MAX];
+};
+
+void rings_encode(const struct rings *rings, struct writer *w);
+const char *rings_decode(struct rings *rings, struct bytes body);
 
 /* MUST fit UNICAST_PAYLOAD_MAX within the limits above. */
 void ipam_message_encode(const struct ipam_message *m, struct writer *w);

@@ -177,7 +177,8 @@ static void survey(const struct ipam *i, struct space_info *info)
 		.store_id = i->self.store_id,
 		.ring_id = i->ring_id,
 	};
-	if (i->config.mode == IPAM_CONSENSUS) {
+	/* Who must not vote is not waited for. */
+	if (i->config.mode == IPAM_CONSENSUS && (!i->election.barred || i->election.voted)) {
 		info->flags |= SPACE_ELECTOR;
 		info->electors = i->config.electors;
 	}
@@ -242,34 +243,58 @@ static void advertise(struct ipam *i)
 
 static size_t neighbour_place(const struct ipam *i, peer_name name)
 {
-	size_t n = 0;
+	size_t low = 0, high = i->peers.neighbours_count;
 
-	while (n < i->peers.neighbours_count && i->peers.neighbours[n].name != name)
-		n++;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (i->peers.neighbours[middle].name < name)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+struct neighbour *neighbour_find(const struct ipam *i, peer_name name)
+{
+	size_t at = neighbour_place(i, name);
+
+	return at < i->peers.neighbours_count && i->peers.neighbours[at].name == name
+		       ? &i->peers.neighbours[at]
+		       : NULL;
+}
+
+/* NULL when there are too many. */
+static struct neighbour *neighbour_get(struct ipam *i, peer_name name)
+{
+	struct peers *p = &i->peers;
+	struct neighbour *n = neighbour_find(i, name);
+	size_t at = neighbour_place(i, name);
+
+	if (n || p->neighbours_count == PEERS_MAX)
+		return n;
+	if (p->neighbours_count == p->neighbours_room) {
+		p->neighbours_room = p->neighbours_room ? p->neighbours_room * 2 : 8;
+		p->neighbours = mem_resize(p->neighbours, p->neighbours_room, sizeof *n);
+	}
+	n = &p->neighbours[at];
+	memmove(n + 1, n, (p->neighbours_count - at) * sizeof *n);
+	p->neighbours_count++;
+	*n = (struct neighbour){ .name = name };
+	i->dirty = true;
 	return n;
 }
 
 void ipam_on_neighbour(struct ipam *i, peer_name name, const struct ipam_ring_state *state,
 		       struct mono now)
 {
-	struct peers *p = &i->peers;
-	size_t at = neighbour_place(i, name);
+	struct neighbour *n = neighbour_get(i, name);
 
 	i->now = now;
-	if (at == p->neighbours_count) {
-		if (at == PEERS_MAX)
-			return;
-		if (at == p->neighbours_room) {
-			p->neighbours_room = at ? at * 2 : 8;
-			p->neighbours = mem_resize(p->neighbours, p->neighbours_room,
-						   sizeof *p->neighbours);
-		}
-		p->neighbours[p->neighbours_count++] = (struct neighbour){ .name = name };
-		i->dirty = true;
-	}
-	if (state) {
-		p->neighbours[at].said = true;
-		p->neighbours[at].state = *state;
+	if (n && state) {
+		n->said = true;
+		n->state = *state;
 		i->dirty = true;
 	}
 	ipam_settle(i);
@@ -278,12 +303,13 @@ void ipam_on_neighbour(struct ipam *i, peer_name name, const struct ipam_ring_st
 void ipam_on_neighbour_lost(struct ipam *i, peer_name name, struct mono now)
 {
 	struct peers *p = &i->peers;
-	size_t at = neighbour_place(i, name);
+	struct neighbour *n = neighbour_find(i, name);
 
 	i->now = now;
-	if (at == p->neighbours_count)
+	if (!n)
 		return;
-	p->neighbours[at] = p->neighbours[--p->neighbours_count];
+	p->neighbours_count--;
+	memmove(n, n + 1, (size_t)(&p->neighbours[p->neighbours_count] - n) * sizeof *n);
 	i->dirty = true;
 	ipam_settle(i);
 }
@@ -295,9 +321,20 @@ void peers_ring_adopted(struct ipam *i)
 	p->in_sync = false;
 	p->sync_due = i->config.has_targets ? mono_after(i->now, IPAM_PATIENCE_MS) : i->now;
 	for (size_t n = 0; n < p->neighbours_count; n++)
-		p->neighbours[n].synced = false;
+		p->neighbours[n].synced = p->neighbours[n].met = false;
 	p->space_dirty = true;
 	p->space_next = i->now;
+}
+
+bool neighbour_has_our_ring(const struct ipam *i, const struct neighbour *n)
+{
+	return n->said && i->ring_id && n->state.ring_id == i->ring_id;
+}
+
+bool neighbour_is_equal(const struct ipam *i, const struct neighbour *n)
+{
+	return neighbour_has_our_ring(i, n) && n->state.digest.high == i->published.digest.high &&
+	       n->state.digest.low == i->published.digest.low;
 }
 
 /* Another ring has nothing to tell us about ours; who has none yet, neither.  Being equal once is
@@ -317,9 +354,9 @@ static bool is_synced(struct ipam *i, struct neighbour *n)
 			    peer_name_text(n->name, name), (unsigned long long)n->state.ring_id,
 			    (unsigned long long)i->ring_id);
 	}
-	if (n->said &&
-	    (n->state.ring_id != i->ring_id || (n->state.digest.high == i->published.digest.high &&
-						n->state.digest.low == i->published.digest.low)))
+	if (neighbour_is_equal(i, n))
+		n->met = true;
+	if (n->met || (n->said && n->state.ring_id != i->ring_id))
 		n->synced = true;
 	return n->synced;
 }

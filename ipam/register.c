@@ -167,6 +167,34 @@ static enum store_result merge_run(void *ctx, const struct entry_view *e, struct
 	return result;
 }
 
+/* ---- what is exchanged with whom ---- */
+
+static bool exchanged(void *ctx, peer_name with, const struct entry_view *e)
+{
+	const struct ipam *i = served_by(ctx, e);
+	const struct neighbour *n = i ? neighbour_find(i, with) : NULL;
+
+	return n && neighbour_has_our_ring(i, n);
+}
+
+static enum store_apart compare(void *ctx, peer_name with)
+{
+	const struct served *s = ctx;
+	enum store_apart worst = STORE_APART_EQUAL;
+
+	for (size_t k = 0; k < s->count; k++) {
+		const struct ipam *i = s->list[k];
+		const struct neighbour *n = neighbour_find(i, with);
+
+		if (!n || !neighbour_has_our_ring(i, n) || neighbour_is_equal(i, n))
+			continue;
+		if (!n->met)
+			return STORE_APART_UNMET;
+		worst = STORE_APART_DIFFERS;
+	}
+	return worst;
+}
+
 void ipam_register(struct store *s, struct ipam *const *list, size_t count)
 {
 	const struct kind kinds[] = {
@@ -182,7 +210,12 @@ void ipam_register(struct store *s, struct ipam *const *list, size_t count)
 		  .name = "space",
 		  .check = check_space,
 		  .on_change = on_change },
-		{ .number = KIND_RUN, .name = "run", .check = check_run, .merge = merge_run },
+		{ .number = KIND_RUN,
+		  .name = "run",
+		  .check = check_run,
+		  .merge = merge_run,
+		  .exchanged = exchanged,
+		  .compare = compare },
 	};
 	struct served *served = mem_new(1, sizeof *served);
 

@@ -79,41 +79,49 @@ static bool counts(const struct ballot *b, size_t i)
 	       (i + 1 == b->count || b->votes[i + 1]->voter.name != name);
 }
 
-static uint32_t votes_for(const struct ballot *b, const struct proposal *p)
+static uint32_t votes_for(const struct ballot *b, uint32_t electors, const struct proposal *p)
 {
 	uint32_t n = 0;
 
 	for (size_t i = 0; i < b->count; i++)
-		if (counts(b, i) && proposal_compare(&b->votes[i]->proposal, p) == 0)
+		if (counts(b, i) && b->votes[i]->electors == electors &&
+		    proposal_compare(&b->votes[i]->proposal, p) == 0)
 			n++;
 	return n;
 }
 
 static void look_over(const struct ballot *b, uint32_t electors, struct tally *t, uint32_t *counted)
 {
+	peer_name last = PEER_NAME_NONE;
+
 	*counted = 0;
 	for (size_t i = 0; i < b->count; i++) {
-		if (i == 0 || b->votes[i - 1]->voter.name != b->votes[i]->voter.name)
+		if (b->votes[i]->electors != electors) {
+			t->others++;
+			continue;
+		}
+		if (b->votes[i]->voter.name != last)
 			t->voters++;
+		last = b->votes[i]->voter.name;
 		if (counts(b, i))
 			++*counted;
-		if (b->votes[i]->electors != electors)
-			t->state = TALLY_CONFLICT;
 	}
-	if (t->voters > electors)
-		t->state = TALLY_TOO_MANY;
+	t->state = t->voters == 0	  ? TALLY_NOTHING
+		   : t->voters > electors ? TALLY_TOO_MANY
+					  : TALLY_UNDECIDED;
 }
 
 /* The best and the second best number of votes; 'second' is 0 when there is one proposal only. */
-static void rank(const struct ballot *b, struct tally *t, uint32_t *best, uint32_t *second)
+static void rank(const struct ballot *b, uint32_t electors, struct tally *t, uint32_t *best,
+		 uint32_t *second)
 {
 	*best = *second = 0;
 	for (size_t i = 0; i < b->count; i++) {
 		const struct proposal *p = &b->votes[i]->proposal;
-		uint32_t n = votes_for(b, p);
+		uint32_t n = votes_for(b, electors, p);
 		int c = t->leading ? proposal_compare(p, t->leading) : 1;
 
-		if (c == 0)
+		if (c == 0 || b->votes[i]->electors != electors)
 			continue;
 		if (!t->leading || n > *best || (n == *best && c > 0)) {
 			*second = *best;
@@ -129,12 +137,10 @@ void ballot_tally(const struct ballot *b, uint32_t electors, struct tally *tally
 {
 	uint32_t counted, best, second;
 
-	*tally = (struct tally){ .state = TALLY_UNDECIDED };
+	*tally = (struct tally){ .state = TALLY_NOTHING };
 	look_over(b, electors, tally, &counted);
-	rank(b, tally, &best, &second);
+	rank(b, electors, tally, &best, &second);
 	tally->unseen = electors > counted ? electors - counted : 0;
-	if (b->count == 0)
-		tally->state = TALLY_NOTHING;
 	if (tally->state != TALLY_UNDECIDED)
 		return;
 	/* A proposal that nobody has seen has 0 votes, and could get all that are missing. */

@@ -8,8 +8,11 @@
  *   X has won when count(X) - count(Y) > votes not yet seen, for every other proposal Y,
  *   including one that nobody has seen; when all N are seen: most votes, tie to the lower proposer.
  *
- * Guards, each of which only ever prevents a decision: more than N names have voted; voters
- * disagree on N; a name with two store ids (a lost disk, V5) counts as not yet seen.
+ * Guards, each of which only ever prevents a decision: more than N names have voted; a name with
+ * two store ids (a lost disk, V5) counts as not yet seen.  A vote for another N is a vote in
+ * another election: routers that are launched one after the other, each with those before it as its
+ * peers, have N = 1, 2, 3 ..., and only the first can ever decide; election.c makes the others wait
+ * for it.
  */
 #ifndef WEAVE_IPAM_VOTE_H
 #define WEAVE_IPAM_VOTE_H
@@ -43,7 +46,6 @@ enum tally_state {
 	TALLY_UNDECIDED, /* 'unseen' votes are missing */
 	TALLY_WON,
 	TALLY_TOO_MANY, /* more than N names */
-	TALLY_CONFLICT, /* voters disagree on N */
 };
 
 struct tally {
@@ -52,6 +54,7 @@ struct tally {
 	const struct proposal *leading; /* most votes, tie to the lower proposer; NULL if none */
 	uint32_t voters;		/* names that have voted */
 	uint32_t unseen;
+	uint32_t others; /* votes for another N */
 };
 
 /* > 0 when a comes before b: lower proposer, then what else is in it. */

@@ -1,220 +1,61 @@
-#include "api.h"
-
-#include <string.h>
+#include "api_exchange.h"
 
 #include <jansson.h>
 
 #include <weave/alloc.h>
-#include <weave/hostport.h>
 #include <weave/must.h>
 
-#include "query.h"
 #include "status_render.h"
 #include "template.h"
 
 #define PATH_SIZE_MAX 1024u
-#define PATH_ARGUMENTS_MAX 2
 
-static const char type_text[] = "text/plain; charset=utf-8";
 static const char type_json[] = "application/json";
 static const char type_metrics[] = "text/plain; version=0.0.4; charset=utf-8";
 
-/* One request on its way through its handler. */
-struct exchange {
-	const struct api_ops *ops;
-	const struct api_request *request;
-	struct api_response *response;
-	struct query query;
-	char *arguments[PATH_ARGUMENTS_MAX]; /* what stood for each "{}" */
+enum {
+	READ_ONLY = 1, /* answered on the read-only listener too */
+	IPAM = 2,      /* a part of IPAM: 404 without it, as clients of Weave Net expect */
 };
 
 struct route {
 	const char *method, *pattern;
 	void (*handle)(struct exchange *x);
-	bool read_only;		/* answered on the read-only listener too */
+	unsigned flags;
 	const char *parameters; /* names it knows, each followed by a blank */
 };
 
 /* --- answers ------------------------------------------------------------------------------ */
 
-static void answer_error(struct api_response *r, unsigned status, const char *text)
+void exchange_error(struct exchange *x, unsigned status, const char *text)
 {
-	text_fini(&r->body);
-	r->status = status;
-	r->content_type = type_text;
-	text_add(&r->body, "%s\n", text);
+	api_response_error(x->response, status, text);
 }
 
-static void answer_why(struct exchange *x, const struct why *why)
+void exchange_why(struct exchange *x, const struct why *why)
 {
-	answer_error(x->response, why->reason == WHY_INVALID ? 400 : 500,
-		     why->text[0] ? why->text : why_reason_text(why->reason));
+	api_response_why(x->response, why);
 }
 
-/* Takes 'value'.  Weave Net indents by four. */
-static void answer_json(struct exchange *x, unsigned status, json_t *value)
+/* Weave Net indents by four. */
+void exchange_json(struct exchange *x, unsigned status, json_t *value)
 {
 	x->response->status = status;
 	x->response->content_type = type_json;
-	/* What does not fit is noticed at the end of api_handle. */
+	/* What does not fit is noticed at the end. */
 	status_json_write(value, JSON_INDENT(4) | JSON_REAL_PRECISION(6), &x->response->body);
 	text_add_string(&x->response->body, "\n");
 	json_decref(value);
 }
 
-static void answer_addresses(struct exchange *x, const struct api_addresses *a)
+struct api_reply *exchange_hand_over(struct exchange *x, enum api_shape shape)
 {
-	char cidr[CIDR_TEXT_SIZE];
+	struct api_reply *reply = x->reply;
 
-	for (size_t i = 0; i < a->count; i++)
-		text_add(&x->response->body, "%s%s", i ? " " : "", cidr_text(a->list[i], cidr));
-	if (a->count)
-		text_add_string(&x->response->body, "\n");
-}
-
-/* --- parameters --------------------------------------------------------------------------- */
-
-/* True when there is none (then '*value' stays) or it is a truth value as Go parses them. */
-static bool get_bool(struct exchange *x, const char *name, bool *value, struct why *why)
-{
-	static const char *const no[] = { "0", "f", "F", "false", "FALSE", "False" };
-	static const char *const yes[] = { "1", "t", "T", "true", "TRUE", "True" };
-	const char *text = query_get(&x->query, name);
-
-	for (size_t i = 0; text && i < ARRAY_COUNT(yes); i++) {
-		if (strcmp(text, yes[i]) == 0 || strcmp(text, no[i]) == 0) {
-			*value = strcmp(text, yes[i]) == 0;
-			return true;
-		}
-	}
-	if (text)
-		why_set(why, WHY_INVALID, "parameter %s: '%.40s' is neither true nor false", name,
-			text);
-	return !text;
-}
-
-/* An address that a container can have: not the network's own name, no group, no loopback. */
-static const char *unusable(struct cidr c)
-{
-	struct cidr network = cidr_network(c);
-	unsigned host_bits = ip_bits(c.ip) - c.prefix;
-	const uint8_t *b = c.ip.b;
-	bool all_ones = true;
-
-	if (c.prefix == 0)
-		return "the prefix length must not be 0";
-	if (c.ip.family == 4 ? b[0] >= 224 : b[0] == 0xff)
-		return "this is not a unicast address";
-	if (c.ip.family == 4 && (b[0] == 0 || b[0] == 127))
-		return "this address never leaves a host";
-	if (host_bits > 1 && ip_compare(network.ip, c.ip) == 0)
-		return "this is the address of the network itself, not of a host in it";
-	for (unsigned bit = c.prefix; bit < ip_bits(c.ip); bit++)
-		all_ones = all_ones && (b[bit / 8] >> (7 - bit % 8) & 1);
-	if (c.ip.family == 4 && host_bits > 1 && all_ones)
-		return "this is the broadcast address of its network";
-	return NULL;
-}
-
-static bool add_address(struct api_addresses *list, const char *text, struct why *why)
-{
-	struct cidr cidr;
-	const char *wrong;
-
-	if (!cidr_parse(text, &cidr)) {
-		why_set(why, WHY_INVALID, "address '%.60s' is not <ip>/<prefix length>", text);
-		return false;
-	}
-	wrong = unusable(cidr);
-	if (wrong) {
-		why_set(why, WHY_INVALID, "address '%.60s': %s", text, wrong);
-		return false;
-	}
-	for (size_t i = 0; i < list->count; i++) {
-		if (ip_compare(list->list[i].ip, cidr.ip) == 0) {
-			why_set(why, WHY_INVALID, "address '%.60s' is given twice", text);
-			return false;
-		}
-	}
-	if (list->count == API_ADDRESSES_MAX) {
-		why_set(why, WHY_INVALID, "more than %d addresses", API_ADDRESSES_MAX);
-		return false;
-	}
-	list->list[list->count++] = cidr;
-	return true;
-}
-
-/* All parameters "address". */
-static bool get_addresses(struct exchange *x, struct api_addresses *list, struct why *why)
-{
-	for (size_t i = 0; i < x->query.count; i++)
-		if (strcmp(x->query.list[i].name, "address") == 0 &&
-		    !add_address(list, x->query.list[i].value, why))
-			return false;
-	return true;
-}
-
-/* Addresses to give: none were named, so somebody would have to choose them. */
-static bool need_addresses(const struct api_addresses *list, struct why *why)
-{
-	if (list->count == 0)
-		why_set(why, WHY_INVALID,
-			"no address given: automatic addresses need IPAM, which this router does "
-			"not run; give <ip>/<prefix length>");
-	return list->count > 0;
-}
-
-/* All parameters "peer"; '*peers' is a new array of borrowed texts. */
-static bool get_peers(struct exchange *x, const char ***peers, size_t *count, struct why *why)
-{
-	struct hostport parsed;
-
-	*peers = mem_new(x->query.count + 1, sizeof **peers);
-	*count = 0;
-	for (size_t i = 0; i < x->query.count; i++) {
-		if (strcmp(x->query.list[i].name, "peer") != 0)
-			continue;
-		if (!hostport_parse(x->query.list[i].value, &parsed, why))
-			return false;
-		if (*count == API_PEERS_MAX) {
-			why_set(why, WHY_INVALID, "more than %d peers", API_PEERS_MAX);
-			return false;
-		}
-		(*peers)[(*count)++] = x->query.list[i].value;
-	}
-	return true;
-}
-
-static bool printable(const char *text)
-{
-	for (; *text; text++)
-		if ((unsigned char)*text <= 0x20 || *text == 0x7f)
-			return false;
-	return true;
-}
-
-static bool get_container(struct exchange *x, struct api_attach *a, struct why *why)
-{
-	a->id = query_get(&x->query, "id");
-	a->netns = query_get(&x->query, "netns");
-	if (!a->id || !*a->id) {
-		why_set(why, WHY_INVALID, "parameter id is missing: which container?");
-		return false;
-	}
-	if (strlen(a->id) >= API_ID_SIZE || !printable(a->id)) {
-		why_set(why, WHY_INVALID, "parameter id: longer than %d bytes, or with blanks",
-			API_ID_SIZE - 1);
-		return false;
-	}
-	if (strcmp(a->id, API_EXPOSE_ID) == 0) {
-		why_set(why, WHY_INVALID, "'%s' means the host: use expose and hide", a->id);
-		return false;
-	}
-	if (a->netns && (a->netns[0] != '/' || strlen(a->netns) >= API_NETNS_SIZE)) {
-		why_set(why, WHY_INVALID, "parameter netns: not an absolute path, or too long");
-		return false;
-	}
-	return get_addresses(x, &a->addresses, why);
+	reply->shape = shape;
+	x->reply = NULL;
+	x->response = NULL;
+	return reply;
 }
 
 /* --- handlers ----------------------------------------------------------------------------- */
@@ -227,7 +68,7 @@ static void answer_status(struct exchange *x, void (*render)(const struct status
 	status_init(&s);
 	x->ops->status(x->ops->ctx, &s);
 	if (x->request->wants_json) {
-		answer_json(x, s.ready ? 200 : 503, json(&s));
+		exchange_json(x, s.ready ? 200 : 503, json(&s));
 	} else {
 		x->response->status = s.ready ? 200 : 503;
 		render(&s, &x->response->body);
@@ -265,7 +106,7 @@ static void answer_template(struct exchange *x, const char *format, json_t *repo
 		if (!json_object_get(report, parts[i]))
 			json_object_set_new(report, parts[i], json_null());
 	if (!template_render(format, report, &x->response->body, &why))
-		answer_why(x, &why);
+		exchange_why(x, &why);
 	json_decref(report);
 }
 
@@ -282,7 +123,7 @@ static void get_report(struct exchange *x)
 	if (format && !x->request->wants_json)
 		answer_template(x, format, report);
 	else
-		answer_json(x, 200, report);
+		exchange_json(x, 200, report);
 }
 
 static void get_metrics(struct exchange *x)
@@ -313,7 +154,8 @@ static void post_connect(struct exchange *x)
 	bool replace = false;
 	size_t count;
 
-	if (!get_bool(x, "replace", &replace, &why) || !get_peers(x, &peers, &count, &why))
+	if (!exchange_bool(x, "replace", &replace, &why) ||
+	    !exchange_peers(x, &peers, &count, &why))
 		goto refused;
 	if (count == 0 && !replace) {
 		why_set(&why, WHY_INVALID, "parameter peer is missing: connect to whom?");
@@ -325,7 +167,7 @@ static void post_connect(struct exchange *x)
 	return;
 refused:
 	mem_free(peers);
-	answer_why(x, &why);
+	exchange_why(x, &why);
 }
 
 static void post_forget(struct exchange *x)
@@ -334,7 +176,7 @@ static void post_forget(struct exchange *x)
 	struct why why = { 0 };
 	size_t count;
 
-	if (!get_peers(x, &peers, &count, &why))
+	if (!exchange_peers(x, &peers, &count, &why))
 		goto refused;
 	if (count == 0) {
 		why_set(&why, WHY_INVALID, "parameter peer is missing: forget whom?");
@@ -346,93 +188,83 @@ static void post_forget(struct exchange *x)
 	return;
 refused:
 	mem_free(peers);
-	answer_why(x, &why);
+	exchange_why(x, &why);
 }
 
 static void post_attach(struct exchange *x)
 {
 	struct api_attach request = { .multicast_route = true };
-	struct api_addresses done = { .count = 0 };
 	struct why why = { 0 };
 
-	if (!get_container(x, &request, &why) || !need_addresses(&request.addresses, &why) ||
-	    !get_bool(x, "multicast-route", &request.multicast_route, &why)) {
-		answer_why(x, &why);
-		return;
-	}
-	if (!request.netns)
-		answer_error(x->response, 400, "parameter netns is missing");
-	else if (x->ops->attach(x->ops->ctx, &request, &done, &why))
-		answer_addresses(x, &done);
+	if (!exchange_container(x, &request, &why) ||
+	    !exchange_wants(x, &request.wants, true, &why) ||
+	    !exchange_bool(x, "multicast-route", &request.multicast_route, &why))
+		exchange_why(x, &why);
+	else if (!request.netns)
+		exchange_error(x, 400, "parameter netns is missing");
 	else
-		answer_why(x, &why);
+		x->ops->attach(x->ops->ctx, &request, exchange_hand_over(x, API_LINE));
 }
 
 static void delete_attach(struct exchange *x)
 {
 	struct api_attach request = { .multicast_route = false };
-	struct api_addresses done = { .count = 0 };
 	struct why why = { 0 };
 
-	if (get_container(x, &request, &why) && x->ops->detach(x->ops->ctx, &request, &done, &why))
-		answer_addresses(x, &done);
+	x->reply->brief = true;
+	if (exchange_container(x, &request, &why) && exchange_wants(x, &request.wants, false, &why))
+		x->ops->detach(x->ops->ctx, &request, exchange_hand_over(x, API_LINE));
 	else
-		answer_why(x, &why);
+		exchange_why(x, &why);
 }
 
-static void expose(struct exchange *x, const struct api_addresses *addresses)
+static void expose(struct exchange *x, const struct api_wants *wants, enum api_shape shape)
 {
-	struct api_addresses done = { .count = 0 };
 	struct why why = { 0 };
 	bool skip_nat = false;
 
-	if (need_addresses(addresses, &why) && get_bool(x, "skipNAT", &skip_nat, &why) &&
-	    x->ops->expose(x->ops->ctx, addresses, !skip_nat, &done, &why))
-		answer_addresses(x, &done);
+	if (exchange_bool(x, "skipNAT", &skip_nat, &why))
+		x->ops->expose(x->ops->ctx, wants, !skip_nat, exchange_hand_over(x, shape));
 	else
-		answer_why(x, &why);
+		exchange_why(x, &why);
 }
 
 static void post_expose(struct exchange *x)
 {
-	struct api_addresses addresses = { .count = 0 };
+	struct api_wants wants = { .count = 0 };
 	struct why why = { 0 };
 
-	if (get_addresses(x, &addresses, &why))
-		expose(x, &addresses);
+	if (exchange_wants(x, &wants, true, &why))
+		expose(x, &wants, API_LINE);
 	else
-		answer_why(x, &why);
+		exchange_why(x, &why);
 }
 
 /* Weave Net's form: one address in the path, no body in the answer. */
 static void post_expose_path(struct exchange *x)
 {
-	struct api_addresses addresses = { .count = 0 };
+	struct api_wants wants = { .list = { { .type = API_WANT_ADDRESS } }, .count = 1 };
 	struct text text = { 0 };
 	struct why why = { 0 };
 
 	text_add(&text, "%s/%s", x->arguments[0], x->arguments[1]);
-	if (add_address(&addresses, text_string(&text), &why))
-		expose(x, &addresses);
+	if (api_parse_address(text_string(&text), &wants.list[0].cidr, &why))
+		expose(x, &wants, API_SILENT);
 	else
-		answer_why(x, &why);
+		exchange_why(x, &why);
 	text_fini(&text);
-	if (x->response->status == 200) {
-		x->response->status = 204;
-		text_fini(&x->response->body);
-	}
 }
 
 static void delete_expose(struct exchange *x)
 {
-	struct api_addresses addresses = { .count = 0 }, done = { .count = 0 };
+	struct api_wants wants = { .count = 0 };
 	struct why why = { 0 };
 
-	if (get_addresses(x, &addresses, &why) &&
-	    x->ops->hide(x->ops->ctx, &addresses, &done, &why))
-		answer_addresses(x, &done);
+	x->reply->brief = true;
+	if (exchange_wants(x, &wants, false, &why))
+		x->ops->hide(x->ops->ctx, &wants, exchange_hand_over(x, API_LINE));
 	else
-		answer_why(x, &why);
+		exchange_why(x, &why);
 }
 
 /* Docker's ids may be cut, like in `docker ps`. */
@@ -478,7 +310,7 @@ static void get_ps(struct exchange *x)
 		}
 	}
 	if (x->request->wants_json)
-		answer_json(x, 200, list);
+		exchange_json(x, 200, list);
 	else
 		json_decref(list);
 	api_attachments_fini(&all);
@@ -495,7 +327,7 @@ static void post_log_level(struct exchange *x)
 			return;
 		}
 	}
-	answer_error(x->response, 400, "parameter level: expected debug, info, warning or error");
+	exchange_error(x, 400, "parameter level: expected debug, info, warning or error");
 }
 
 static void post_stop(struct exchange *x)
@@ -505,45 +337,54 @@ static void post_stop(struct exchange *x)
 
 static void no_ipam(struct exchange *x)
 {
-	answer_error(x->response, 404, "this router does not run IPAM");
+	exchange_error(x, 404, "this router does not run IPAM");
 }
 
 static void no_dns(struct exchange *x)
 {
-	answer_error(x->response, 404, "this router does not run WeaveDNS");
+	exchange_error(x, 404, "this router does not run WeaveDNS");
 }
 
 /* --- routes ------------------------------------------------------------------------------- */
 
-/* Paths of components that are not there answer 404 to every parameter, as clients of Weave Net
- * expect. */
+/* A component that is not there answers 404 to every parameter, as clients of Weave Net expect. */
 static const struct route routes[] = {
-	{ "GET", "/status", get_status, true, "" },
-	{ "GET", "/status/targets", get_targets, true, "" },
-	{ "GET", "/status/connections", get_connections, true, "" },
-	{ "GET", "/status/peers", get_status_peers, true, "" },
-	{ "GET", "/status/dns", no_dns, true, NULL },
-	{ "GET", "/status/ipam", no_ipam, true, NULL },
-	{ "GET", "/report", get_report, true, "format " },
-	{ "GET", "/metrics", get_metrics, true, "" },
-	{ "GET", "/version", get_version, true, "" },
-	{ "POST", "/connect", post_connect, false, "peer replace " },
-	{ "POST", "/forget", post_forget, false, "peer " },
-	{ "POST", "/attach", post_attach, false, "id netns address multicast-route " },
-	{ "DELETE", "/attach", delete_attach, false, "id netns address " },
-	{ "POST", "/expose", post_expose, false, "address skipNAT " },
-	{ "POST", "/expose/{}/{}", post_expose_path, false, "skipNAT " },
-	{ "DELETE", "/expose", delete_expose, false, "address " },
-	{ "GET", "/ps", get_ps, false, "id " },
-	{ "POST", "/log-level", post_log_level, false, "level " },
-	{ "POST", "/stop", post_stop, false, "" },
-	{ "GET", "/ring", no_ipam, false, NULL },
-	{ "DELETE", "/peer", no_ipam, false, NULL },
-	{ "DELETE", "/peer/{}", no_ipam, false, NULL },
-	{ "GET", "/name", no_dns, false, NULL },
-	{ "GET", "/domain", no_dns, false, NULL },
-	{ "PUT", "/name/{}/{}", no_dns, false, NULL },
-	{ "DELETE", "/name/{}/{}", no_dns, false, NULL },
+	{ "GET", "/status", get_status, READ_ONLY, "" },
+	{ "GET", "/status/targets", get_targets, READ_ONLY, "" },
+	{ "GET", "/status/connections", get_connections, READ_ONLY, "" },
+	{ "GET", "/status/peers", get_status_peers, READ_ONLY, "" },
+	{ "GET", "/status/dns", no_dns, READ_ONLY, NULL },
+	{ "GET", "/status/ipam", no_ipam, READ_ONLY, NULL },
+	{ "GET", "/report", get_report, READ_ONLY, "format " },
+	{ "GET", "/metrics", get_metrics, READ_ONLY, "" },
+	{ "GET", "/version", get_version, READ_ONLY, "" },
+	{ "POST", "/connect", post_connect, 0, "peer replace " },
+	{ "POST", "/forget", post_forget, 0, "peer " },
+	{ "POST", "/attach", post_attach, 0, "id netns address multicast-route " },
+	{ "DELETE", "/attach", delete_attach, 0, "id netns address " },
+	{ "POST", "/expose", post_expose, 0, "address skipNAT " },
+	{ "POST", "/expose/{}/{}", post_expose_path, 0, "skipNAT " },
+	{ "DELETE", "/expose", delete_expose, 0, "address " },
+	{ "GET", "/ps", get_ps, 0, "id " },
+	{ "POST", "/log-level", post_log_level, 0, "level " },
+	{ "POST", "/stop", post_stop, 0, "" },
+	{ "POST", "/ip/{}", api_post_ip, IPAM, "check-alive " },
+	{ "POST", "/ip/{}/{}/{}", api_post_ip, IPAM, "check-alive " },
+	{ "GET", "/ip", api_get_owned, IPAM, "" },
+	{ "GET", "/ip/{}", api_get_ip, IPAM, "" },
+	{ "GET", "/ip/{}/{}/{}", api_get_ip, IPAM, "" },
+	{ "PUT", "/ip/{}/{}/{}", api_put_ip, IPAM, "check-alive noErrorOnUnknown " },
+	{ "DELETE", "/ip/{}", api_delete_ip, IPAM, "" },
+	{ "DELETE", "/ip/{}/{}", api_delete_ip, IPAM, "" },
+	{ "GET", "/ring", api_get_ring, IPAM, "" },
+	{ "DELETE", "/peer", api_hand_over, IPAM, "force " },
+	{ "DELETE", "/peer/{}", api_delete_peer, IPAM, "force " },
+	{ "GET", "/ipinfo/defaultsubnet", api_get_default_subnet, IPAM, "" },
+	{ "GET", "/ipinfo/tracker", api_get_tracker, IPAM, "" },
+	{ "GET", "/name", no_dns, 0, NULL },
+	{ "GET", "/domain", no_dns, 0, NULL },
+	{ "PUT", "/name/{}/{}", no_dns, 0, NULL },
+	{ "DELETE", "/name/{}/{}", no_dns, 0, NULL },
 };
 
 bool api_route(size_t index, const char **method, const char **pattern, bool *read_only)
@@ -552,7 +393,7 @@ bool api_route(size_t index, const char **method, const char **pattern, bool *re
 		return false;
 	*method = routes[index].method;
 	*pattern = routes[index].pattern;
-	*read_only = routes[index].read_only;
+	*read_only = routes[index].flags & READ_ONLY;
 	return true;
 }
 
@@ -566,7 +407,7 @@ static bool match(const char *pattern, const char *path, const char **found)
 		if (strncmp(pattern, "{}", 2) == 0) {
 			size_t size = strcspn(path, "/");
 
-			MUST(found_count < PATH_ARGUMENTS_MAX);
+			MUST(found_count < API_PATH_ARGUMENTS_MAX);
 			if (size == 0)
 				return false;
 			found[found_count++] = path;
@@ -588,7 +429,7 @@ static const struct route *find_route(struct exchange *x, const char *path)
 	if (strcmp(method, "HEAD") == 0)
 		method = "GET";
 	for (size_t i = 0; i < ARRAY_COUNT(routes); i++) {
-		const char *found[PATH_ARGUMENTS_MAX] = { NULL };
+		const char *found[API_PATH_ARGUMENTS_MAX] = { NULL };
 
 		if (!match(routes[i].pattern, path, found))
 			continue;
@@ -596,18 +437,18 @@ static const struct route *find_route(struct exchange *x, const char *path)
 			allow = allow ? "GET, POST, PUT, DELETE" : routes[i].method;
 			continue;
 		}
-		for (size_t j = 0; j < PATH_ARGUMENTS_MAX && found[j]; j++) {
+		for (size_t j = 0; j < API_PATH_ARGUMENTS_MAX && found[j]; j++) {
 			x->arguments[j] = query_decode(found[j], strcspn(found[j], "/"), false);
 			if (!x->arguments[j]) {
-				answer_error(x->response, 400, "malformed percent-encoding");
+				exchange_error(x, 400, "malformed percent-encoding");
 				return NULL;
 			}
 		}
 		return &routes[i];
 	}
+	exchange_error(x, allow ? 405 : 404,
+		       allow ? "this path does not know this method" : "no such path");
 	x->response->allow = allow;
-	answer_error(x->response, allow ? 405 : 404,
-		     allow ? "this path does not know this method" : "no such path");
 	return NULL;
 }
 
@@ -640,41 +481,52 @@ static void dispatch(struct exchange *x, const char *path, const char *query)
 
 	if (!route)
 		return;
-	if (r->read_only && !route->read_only) {
-		answer_error(x->response, 403, "this address is read-only: use the API socket");
+	if (r->read_only && !(route->flags & READ_ONLY)) {
+		exchange_error(x, 403, "this address is read-only: use the API socket");
+		return;
+	}
+	if (route->flags & IPAM && !x->ops->has_ipam(x->ops->ctx)) {
+		exchange_error(x, 404, "this router does not run IPAM");
 		return;
 	}
 	if (route->parameters &&
 	    (!query_add(&x->query, query, strlen(query), &why) ||
 	     !query_add(&x->query, r->form ? r->form : "", r->form ? r->form_size : 0, &why) ||
 	     !check_parameters(x, route, &why))) {
-		answer_why(x, &why);
+		exchange_why(x, &why);
 		return;
 	}
 	route->handle(x);
 }
 
-void api_handle(const struct api_ops *ops, const struct api_request *request,
-		struct api_response *response)
+static void split_path(struct exchange *x)
 {
-	struct exchange x = { .ops = ops, .request = request, .response = response };
-	size_t path_size = strcspn(request->uri, "?#");
-	const char *query = request->uri + path_size;
+	size_t path_size = strcspn(x->request->uri, "?#");
+	const char *query = x->request->uri + path_size;
 	char path[PATH_SIZE_MAX];
 
-	*response = (struct api_response){ .status = 200, .content_type = type_text };
 	if (path_size >= sizeof path) {
-		answer_error(response, 414, "the path is too long");
+		exchange_error(x, 414, "the path is too long");
 		return;
 	}
-	memcpy(path, request->uri, path_size);
+	memcpy(path, x->request->uri, path_size);
 	path[path_size] = '\0';
-	dispatch(&x, path, *query == '?' ? query + 1 : "");
+	dispatch(x, path, *query == '?' ? query + 1 : "");
+}
+
+void api_handle(const struct api_ops *ops, const struct api_request *request,
+		struct api_reply *reply)
+{
+	struct exchange x = {
+		.ops = ops, .request = request, .reply = reply, .response = &reply->response
+	};
+
+	split_path(&x);
 	query_fini(&x.query);
-	for (size_t i = 0; i < PATH_ARGUMENTS_MAX; i++)
+	for (size_t i = 0; i < API_PATH_ARGUMENTS_MAX; i++)
 		mem_free(x.arguments[i]);
-	if (response->body.full)
-		answer_error(response, 500, "the answer is too long");
+	if (x.reply) /* no operation has it */
+		api_reply_finish(reply);
 }
 
 struct api_attachment *api_attachments_add(struct api_attachments *a)

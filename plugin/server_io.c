@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -21,12 +22,18 @@
 
 #include "api.h"
 
-#define CONNECTIONS_MAX 64u
+#define STATUS_CONNECTIONS_MAX 64u
+/* Many containers may start at once, and each waits for its address.  The rest is for those who
+ * ask for a status, detach or stop meanwhile. */
+#define CONTROL_CONNECTIONS_MAX 1024u
+#define WAITING_MAX (CONTROL_CONNECTIONS_MAX - 128u)
 #define HEADERS_SIZE_MAX (32u * 1024u)
 #define IDLE_TIMEOUT_S 10u
 #define REQUEST_TIME_MAX_S 30u
 #define BACKLOG 64
 #define GROUP_BUFFER_SIZE 16384
+
+static const char stopping_text[] = "the router stops";
 
 /* One listening socket with its HTTP daemon and the watchers that drive it. */
 struct listener {
@@ -34,6 +41,9 @@ struct listener {
 	struct MHD_Daemon *daemon;
 	bool read_only;
 	struct list clients;
+	struct list waiting;  /* requests whose answers are to come */
+	size_t waiting_count; /* without the brief ones */
+	bool stopping;	      /* nothing new is begun */
 	ev_io io;
 	ev_timer timer;
 	ev_timer patrol; /* looks for clients that take too long */
@@ -55,16 +65,40 @@ struct client {
 	struct list link; /* in its listener's clients */
 	int fd;		  /* libmicrohttpd's; never closed here */
 	ev_tstamp since;  /* when it opened, or when its last request was over */
+	bool waits;	  /* for an answer of ours: that may take any time */
 };
 
-/* One request while it comes in. */
-struct exchange {
+/* One request, from its first byte to the end of its answer.
+ *
+ *	COMING ---> SENDING              answered at once
+ *	   |           ^
+ *	   +-> WAITING-+                  suspended in libmicrohttpd: nobody looks at its socket but
+ *us
+ *	          |
+ *	          +-> GONE               the client has closed; libmicrohttpd is to see it
+ */
+struct request {
+	struct listener *listener;
 	char *uri;
 	struct text form;
 	bool headers_seen;
+	enum request_state { COMING, WAITING, SENDING, GONE } state;
+	struct api_reply *reply; /* NULL before and after */
+	/* While waiting: */
+	struct MHD_Connection *connection;
+	struct client *client;
+	struct list link; /* in its listener's waiting */
+	ev_io watch;	  /* for the end of the client */
 };
 
 /* --- connections -------------------------------------------------------------------------- */
+
+static bool has_closed(int fd)
+{
+	struct pollfd p = { .fd = fd };
+
+	return poll(&p, 1, 0) > 0 && p.revents & (POLLHUP | POLLERR | POLLNVAL);
+}
 
 static struct client *client_of(struct MHD_Connection *connection)
 {
@@ -99,6 +133,101 @@ static void on_connection(void *ctx, struct MHD_Connection *connection, void **s
 	}
 }
 
+/* --- answers that come later --------------------------------------------------------------- */
+
+/* The connection is libmicrohttpd's again, which calls on_request for it soon. */
+static void stop_waiting(struct request *r, enum request_state state)
+{
+	MUST(r->state == WAITING);
+	r->state = state;
+	r->client->waits = false;
+	r->client->since = ev_now(r->listener->server->loop); /* its time starts now */
+	ev_io_stop(r->listener->server->loop, &r->watch);
+	list_remove(&r->link);
+	r->listener->waiting_count -= !r->reply || !r->reply->brief;
+	MHD_resume_connection(r->connection);
+	/* libmicrohttpd wakes only threads of its own. */
+	ev_feed_event(r->listener->server->loop, &r->listener->io, EV_READ);
+}
+
+static void on_answer(struct api_reply *reply, void *ctx)
+{
+	(void)reply;
+	stop_waiting(ctx, SENDING);
+}
+
+static void client_gone(struct request *r)
+{
+	struct api_reply *reply = r->reply;
+
+	stop_waiting(r, GONE);
+	r->reply = NULL;
+	api_reply_free(reply);
+}
+
+/* A client that waits is silent: what comes is its end, as a rule. */
+static void on_watch(struct ev_loop *loop, ev_io *watcher, int events)
+{
+	struct request *r = watcher->data;
+	char byte;
+	ssize_t n = recv(r->client->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+	(void)events;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n > 0) {
+		/* The next request already.  It stays where it is, and on_patrol looks after us. */
+		ev_io_stop(loop, watcher);
+		return;
+	}
+	client_gone(r);
+}
+
+static void wait_for_answer(struct request *r, struct MHD_Connection *connection)
+{
+	struct listener *l = r->listener;
+
+	r->state = WAITING;
+	r->connection = connection;
+	r->client = client_of(connection);
+	MUST(r->client);
+	r->client->waits = true;
+	list_append(&l->waiting, &r->link);
+	l->waiting_count += !r->reply->brief;
+	api_reply_await(r->reply, on_answer, r);
+	ev_io_init(&r->watch, on_watch, r->client->fd, EV_READ);
+	r->watch.data = r;
+	ev_io_start(l->server->loop, &r->watch);
+	MHD_suspend_connection(connection);
+}
+
+/* Those whose clients have sent more than one request, and closed.  A cancelled request may let
+ * others have their answer, so the list is read from its start again. */
+static void drop_closed(struct listener *l)
+{
+	struct list *at = l->waiting.next;
+
+	while (at != &l->waiting) {
+		struct request *r = list_entry(at, struct request, link);
+		bool gone = !ev_is_active(&r->watch) && has_closed(r->client->fd);
+
+		if (gone)
+			client_gone(r);
+		at = gone ? l->waiting.next : at->next;
+	}
+}
+
+/* They get an answer if their sockets take it at once. */
+static void refuse_all_waiting(struct listener *l)
+{
+	while (!list_empty(&l->waiting)) {
+		struct request *r = list_entry(l->waiting.next, struct request, link);
+
+		stop_waiting(r, SENDING);
+		api_reply_refuse(&r->reply, 503, stopping_text);
+	}
+}
+
 /* libmicrohttpd's timeout starts over with each byte, so a client that sends one byte at a time
  * could stay for ever.  It sees a closed connection and drops it. */
 static void on_patrol(struct ev_loop *loop, ev_timer *watcher, int events)
@@ -109,43 +238,48 @@ static void on_patrol(struct ev_loop *loop, ev_timer *watcher, int events)
 	for (struct list *at = l->clients.next; at != &l->clients; at = at->next) {
 		struct client *client = list_entry(at, struct client, link);
 
-		if (ev_now(loop) - client->since > l->server->request_time_max_s)
+		if (!client->waits && ev_now(loop) - client->since > l->server->request_time_max_s)
 			shutdown(client->fd, SHUT_RDWR);
 	}
+	drop_closed(l);
 }
 
 /* --- requests ----------------------------------------------------------------------------- */
 
 static void *begin_request(void *ctx, const char *uri, struct MHD_Connection *connection)
 {
-	struct exchange *x = mem_new(1, sizeof *x);
+	struct request *r = mem_new(1, sizeof *r);
 
-	(void)ctx;
 	(void)connection;
-	x->uri = mem_copy_text(uri);
-	x->form.limit = API_FORM_SIZE_MAX;
-	return x;
+	r->listener = ctx;
+	r->uri = mem_copy_text(uri);
+	r->form.limit = API_FORM_SIZE_MAX;
+	list_init(&r->link);
+	return r;
 }
 
 static void end_request(void *ctx, struct MHD_Connection *connection, void **request,
 			enum MHD_RequestTerminationCode code)
 {
 	struct listener *l = ctx;
-	struct exchange *x = *request;
+	struct request *r = *request;
 	struct client *client = client_of(connection);
 
 	(void)code;
 	if (client)
 		client->since = ev_now(l->server->loop);
-	if (!x)
+	if (!r)
 		return;
-	mem_free(x->uri);
-	text_fini(&x->form);
-	mem_free(x);
+	MUST(r->state != WAITING); /* suspended connections do not end */
+	api_reply_free(r->reply);
+	mem_free(r->uri);
+	text_fini(&r->form);
+	mem_free(r);
 	*request = NULL;
 }
 
-static enum MHD_Result send_response(struct MHD_Connection *connection, struct api_response *r)
+static enum MHD_Result send_response(struct MHD_Connection *connection,
+				     const struct api_response *r)
 {
 	struct MHD_Response *response;
 	enum MHD_Result result = MHD_NO;
@@ -153,15 +287,13 @@ static enum MHD_Result send_response(struct MHD_Connection *connection, struct a
 	response = MHD_create_response_from_buffer(r->body.size, r->body.data,
 						   MHD_RESPMEM_MUST_COPY);
 	if (!response)
-		goto out;
+		return MHD_NO;
 	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, r->content_type);
 	MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
 	if (r->allow)
 		MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, r->allow);
 	result = MHD_queue_response(connection, r->status, response);
 	MHD_destroy_response(response);
-out:
-	text_fini(&r->body);
 	return result;
 }
 
@@ -169,8 +301,12 @@ static enum MHD_Result refuse(struct MHD_Connection *connection, unsigned status
 {
 	struct api_response r = { .status = status, .content_type = "text/plain; charset=utf-8" };
 
+	enum MHD_Result result;
+
 	text_add(&r.body, "%s\n", text);
-	return send_response(connection, &r);
+	result = send_response(connection, &r);
+	text_fini(&r.body);
+	return result;
 }
 
 static bool header_has(struct MHD_Connection *connection, const char *name, const char *part)
@@ -180,39 +316,64 @@ static bool header_has(struct MHD_Connection *connection, const char *name, cons
 	return value && strcasestr(value, part);
 }
 
-/* Called once with the headers, then with parts of the body, then with a part of size 0. */
+/* The whole request is here. */
+static enum MHD_Result handle(struct request *r, struct MHD_Connection *connection,
+			      const char *method)
+{
+	struct listener *l = r->listener;
+	struct api_request api = { .method = method,
+				   .uri = r->uri,
+				   .form = text_string(&r->form),
+				   .form_size = r->form.size,
+				   .wants_json = header_has(connection, MHD_HTTP_HEADER_ACCEPT,
+							    "application/json"),
+				   .read_only = l->read_only };
+
+	r->reply = api_reply_new();
+	api_handle(l->server->ops, &api, r->reply);
+	if (!r->reply->answered && !r->reply->brief && l->waiting_count >= WAITING_MAX)
+		api_reply_refuse(&r->reply, 503, "too many requests wait: try again later");
+	if (!r->reply->answered) {
+		wait_for_answer(r, connection);
+		return MHD_YES;
+	}
+	r->state = SENDING;
+	return send_response(connection, &r->reply->response);
+}
+
+/* Called once with the headers, then with parts of the body, then with a part of size 0, and after
+ * a wait once more. */
 static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, const char *url,
 				  const char *method, const char *version, const char *part,
 				  size_t *part_size, void **request)
 {
 	static const char form_type[] = "application/x-www-form-urlencoded";
-	struct listener *l = ctx;
-	struct exchange *x = *request;
-	struct api_request api = { .method = method, .read_only = l->read_only };
-	struct api_response response;
+	struct request *r = *request;
 
+	(void)ctx;
 	(void)url;
 	(void)version;
-	MUST(x);
+	MUST(r);
+	if (r->state == GONE)
+		return MHD_NO;
+	if (r->state == SENDING)
+		return send_response(connection, &r->reply->response);
 	if (*part_size > 0) {
-		text_add_bytes(&x->form, part, *part_size);
+		text_add_bytes(&r->form, part, *part_size);
 		*part_size = 0;
 		return MHD_YES;
 	}
-	if (!x->headers_seen) {
-		x->headers_seen = true;
+	if (!r->headers_seen) {
+		r->headers_seen = true;
 		return MHD_YES;
 	}
-	if (x->form.full)
+	if (r->form.full)
 		return refuse(connection, 413, "the request's body is too large");
-	if (x->form.size && !header_has(connection, MHD_HTTP_HEADER_CONTENT_TYPE, form_type))
+	if (r->form.size && !header_has(connection, MHD_HTTP_HEADER_CONTENT_TYPE, form_type))
 		return refuse(connection, 415, "the body is no application/x-www-form-urlencoded");
-	api.uri = x->uri;
-	api.form = text_string(&x->form);
-	api.form_size = x->form.size;
-	api.wants_json = header_has(connection, MHD_HTTP_HEADER_ACCEPT, "application/json");
-	api_handle(l->server->ops, &api, &response);
-	return send_response(connection, &response);
+	if (r->listener->stopping)
+		return refuse(connection, 503, stopping_text);
+	return handle(r, connection, method);
 }
 
 /* --- driving libmicrohttpd ---------------------------------------------------------------- */
@@ -267,14 +428,16 @@ static int listener_start(struct listener *l, struct server *s, int fd, bool rea
 	l->server = s;
 	l->read_only = read_only;
 	list_init(&l->clients);
+	list_init(&l->waiting);
 	l->daemon = MHD_start_daemon(
-		MHD_USE_EPOLL | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, l,
-		MHD_OPTION_EXTERNAL_LOGGER, on_message, l, MHD_OPTION_LISTEN_SOCKET, fd,
-		MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-		(size_t)HEADERS_SIZE_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-		idle_timeout_s ? idle_timeout_s : IDLE_TIMEOUT_S, MHD_OPTION_URI_LOG_CALLBACK,
-		begin_request, l, MHD_OPTION_NOTIFY_COMPLETED, end_request, l,
-		MHD_OPTION_NOTIFY_CONNECTION, on_connection, l, MHD_OPTION_END);
+		MHD_USE_EPOLL | MHD_USE_ERROR_LOG | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
+		on_request, l, MHD_OPTION_EXTERNAL_LOGGER, on_message, l, MHD_OPTION_LISTEN_SOCKET,
+		fd, MHD_OPTION_CONNECTION_LIMIT,
+		read_only ? STATUS_CONNECTIONS_MAX : CONTROL_CONNECTIONS_MAX,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADERS_SIZE_MAX,
+		MHD_OPTION_CONNECTION_TIMEOUT, idle_timeout_s ? idle_timeout_s : IDLE_TIMEOUT_S,
+		MHD_OPTION_URI_LOG_CALLBACK, begin_request, l, MHD_OPTION_NOTIFY_COMPLETED,
+		end_request, l, MHD_OPTION_NOTIFY_CONNECTION, on_connection, l, MHD_OPTION_END);
 	if (!l->daemon) {
 		close(fd);
 		l->server = NULL;
@@ -295,6 +458,10 @@ static void listener_stop(struct listener *l)
 {
 	if (!l->daemon)
 		return;
+	l->stopping = true;
+	refuse_all_waiting(l);
+	MHD_run(l->daemon); /* takes them back, */
+	MHD_run(l->daemon); /* and sends */
 	ev_io_stop(l->server->loop, &l->io);
 	ev_timer_stop(l->server->loop, &l->timer);
 	ev_timer_stop(l->server->loop, &l->patrol);

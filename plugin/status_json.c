@@ -382,6 +382,25 @@ json_t *status_json_attachment(const struct api_attachment *a)
 	return o;
 }
 
+json_t *status_json_owned(const struct api_attachments *all)
+{
+	json_t *o = json_object(), *owned = json_array();
+	char cidr[CIDR_TEXT_SIZE];
+
+	for (size_t i = 0; i < all->count; i++) {
+		const struct api_attachment *a = &all->list[i];
+		json_t *one = json_object(), *list = json_array();
+
+		for (size_t k = 0; k < a->addresses.count; k++)
+			append(list, json_string(cidr_text(a->addresses.list[k], cidr)));
+		put_text(one, "containerid", a->id);
+		put(one, "addrs", list);
+		append(owned, one);
+	}
+	put(o, "owned", owned);
+	return o;
+}
+
 static int write_part(const char *part, size_t size, void *ctx)
 {
 	struct text *out = ctx;

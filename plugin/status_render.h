@@ -30,6 +30,7 @@ struct json_t *status_json_targets(const struct status *s);
 struct json_t *status_json_connections(const struct status *s);
 struct json_t *status_json_peers(const struct status *s);
 struct json_t *status_json_attachment(const struct api_attachment *a);
+struct json_t *status_json_owned(const struct api_attachments *all); /* GET /ip */
 
 /* Appends 'value' as JSON text; 'flags' are jansson's.  False when it does not fit. */
 bool status_json_write(const struct json_t *value, size_t flags, struct text *out);

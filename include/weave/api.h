@@ -1,11 +1,11 @@
-/* The router's HTTP API: from a request to a response, and what the daemon must be able to do.
+/* The router's HTTP API: from a request to an answer, and what the daemon must be able to do.
  *
- * plugin/api.c is pure: it looks the request up in its route table, checks every parameter, calls
- * one of the daemon's operations and renders the answer; plugin/server_io.c carries the bytes.
- * Loop thread.
+ * plugin/api*.c are pure: they look the request up in a route table, check every parameter, call
+ * one of the daemon's operations and render the answer, which may come later; plugin/server_io.c
+ * carries the bytes.  Loop thread.
  *
- *	GET  /status /status/targets /status/connections /status/peers    text, or JSON with
- *	     Accept: application/json; 503 with the same body until the router is ready
+ *	GET  /status /status/targets /status/connections /status/peers /status/ipam    text, or JSON
+ *	     with Accept: application/json; 503 with the same body until the router is ready
  *	GET  /report             JSON; with format=<template> that template over it
  *	GET  /metrics /version
  *	POST /connect            peer=... (repeat), replace=true
@@ -17,8 +17,24 @@
  *	GET  /ps                 id=... (repeat; none: all)
  *	POST /log-level          level=debug|info|warning|error
  *	POST /stop
+ *
+ * An address is <ip>/<len>, ip:<ip>/<len>, net:<network>/<len> (one out of that subnet) or
+ * net:default; none at all stands for net:default, except where something is taken away.
+ * Of IPAM, as Weave Net has them; those marked * wait until there is an answer:
+ *
+ *	POST /ip/{id}  /ip/{id}/{net}/{len}     * allocate; "<ip>/<len>"
+ *	GET  /ip/{id}  /ip/{id}/{net}/{len}     what it has in the (default) subnet, by blanks
+ *	PUT  /ip/{id}/{ip}/{len}                * claim; noErrorOnUnknown=true; 204
+ *	DELETE /ip/{id}  /ip/{id}/{ip}          204
+ *	GET  /ip                 {"owned":[{"containerid":...,"addrs":[...]}]}
+ *	GET  /ring               * until there is a ring
+ *	DELETE /peer/{id}        * take over what that peer owned; force=true
+ *	DELETE /peer             * give away all that is ours; force=true
+ *	GET  /ipinfo/defaultsubnet  /ipinfo/tracker
+ *
  * Errors are one line of text: 400 a bad request, 404 no such thing or a component that is not
- * there, 405, 403 not on the read-only listener, 500 the router could not do it.
+ * there, 405, 403 not on the read-only listener, 500 the router could not do it, 503 too many
+ * requests wait or the router stops.
  */
 #ifndef WEAVE_API_H
 #define WEAVE_API_H
@@ -29,31 +45,47 @@
 #include <weave/addr.h>
 #include <weave/log.h>
 #include <weave/status.h>
-#include <weave/text.h>
 #include <weave/why.h>
 
 #define API_ID_SIZE 256		     /* a container's identity: Docker's 64 hex digits, or a name */
 #define API_NETNS_SIZE 512	     /* path of a network namespace */
 #define API_ADDRESSES_MAX 64	     /* of one container */
 #define API_PEERS_MAX 1024	     /* of one request */
-#define API_EXPOSE_ID "weave:expose" /* the bridge's own addresses in GET /ps */
+#define API_EXPOSE_ID "weave:expose" /* the bridge's own addresses in GET /ps, and their holder */
 
 struct api_addresses {
 	struct cidr list[API_ADDRESSES_MAX];
 	size_t count;
 };
 
+/* One address that somebody asks for. */
+enum api_want_type {
+	API_WANT_ADDRESS, /* 'cidr' itself */
+	API_WANT_SUBNET,  /* one out of the network 'cidr' */
+	API_WANT_DEFAULT, /* one out of the default subnet */
+};
+
+struct api_want {
+	enum api_want_type type;
+	struct cidr cidr;
+};
+
+struct api_wants {
+	struct api_want list[API_ADDRESSES_MAX]; /* no two the same */
+	size_t count;				 /* 0: none was named */
+};
+
 struct api_attach {
 	const char *id;	   /* never empty */
 	const char *netns; /* absolute path; NULL on detach when the caller knows only the id */
-	struct api_addresses addresses; /* on detach: none means all */
-	bool multicast_route;		/* attach: also give the container 224.0.0.0/4 */
+	struct api_wants wants; /* on detach: a subnet means what it has there; none means all */
+	bool multicast_route;	/* attach: also give the container 224.0.0.0/4 */
 };
 
-/* One row of GET /ps. */
+/* One row of GET /ps and GET /ip. */
 struct api_attachment {
 	char id[API_ID_SIZE];
-	struct mac mac;
+	struct mac mac; /* GET /ps only */
 	struct api_addresses addresses;
 };
 
@@ -66,9 +98,23 @@ struct api_attachments {
 struct api_attachment *api_attachments_add(struct api_attachments *a);
 void api_attachments_fini(struct api_attachments *a);
 
+/* An answer to come; owned by the server.  Exactly one of the next three ends it, perhaps before
+ * the operation returns; afterwards it is gone. */
+struct api_reply;
+
+void api_reply_addresses(struct api_reply *r, const struct api_addresses *a);
+void api_reply_text(struct api_reply *r, const char *text); /* done; "" is fine */
+/* WHY_INVALID becomes 400, WHY_ABSENT 404, any other reason 500. */
+void api_reply_fail(struct api_reply *r, const struct why *why);
+
+/* 'cancel' is called instead if the client goes away, or the server stops, before the answer: the
+ * reply is gone then.  Without it, an answer that nobody waits for any more is thrown away; then
+ * the operation must end the reply before its daemon ends. */
+void api_reply_on_cancel(struct api_reply *r, void (*cancel)(void *ctx), void *ctx);
+
 /* What the daemon does.  Operations that can fail return true, or false with 'why' filled and
- * nothing changed: WHY_INVALID becomes 400, any other reason 500.  Arguments are borrowed for the
- * call.  'done' receives the addresses that were given or taken away. */
+ * nothing changed (reasons as above); those with a reply end it, now or later.  Arguments other
+ * than the reply are borrowed for the call. */
 struct api_ops {
 	void *ctx;
 	void (*status)(void *ctx, struct status *s); /* 's' is initialised; fill it */
@@ -80,43 +126,42 @@ struct api_ops {
 			struct why *why);
 	bool (*forget)(void *ctx, const char *const *peers, size_t count, struct why *why);
 
-	bool (*attach)(void *ctx, const struct api_attach *request, struct api_addresses *done,
-		       struct why *why);
-	bool (*detach)(void *ctx, const struct api_attach *request, struct api_addresses *done,
-		       struct why *why);
-	bool (*expose)(void *ctx, const struct api_addresses *addresses, bool masquerade,
-		       struct api_addresses *done, struct why *why);
-	bool (*hide)(void *ctx, const struct api_addresses *addresses, /* none: all */
-		     struct api_addresses *done, struct why *why);
+	/* The answer: the addresses that were given or taken away.  Without IPAM no subnets are
+	 * asked for, and attach and expose name at least one address. */
+	void (*attach)(void *ctx, const struct api_attach *request, struct api_reply *reply);
+	void (*detach)(void *ctx, const struct api_attach *request, struct api_reply *reply);
+	void (*expose)(void *ctx, const struct api_wants *wants, bool masquerade,
+		       struct api_reply *reply);
+	void (*hide)(void *ctx, const struct api_wants *wants, /* none: all */
+		     struct api_reply *reply);
 
 	/* All attachments; the bridge's own addresses as API_EXPOSE_ID, if it has any. */
 	void (*attachments)(void *ctx, struct api_attachments *out);
+
+	/* False: this router runs no IPAM, and no operation from here to hand_over is called.
+	 * Subnets are networks of at least 4 addresses; NULL is the default subnet. */
+	bool (*has_ipam)(void *ctx);
+	void (*allocate)(void *ctx, const char *id, const struct cidr *subnet,
+			 struct api_reply *reply);
+	void (*claim)(void *ctx, const char *id, struct cidr address, bool no_error_on_unknown,
+		      struct api_reply *reply);
+	/* None is an answer, too. */
+	bool (*lookup)(void *ctx, const char *id, const struct cidr *subnet,
+		       struct api_addresses *out, struct why *why);
+	bool (*release)(void *ctx, const char *id, const struct ip_addr *address, /* NULL: all */
+			struct why *why);
+	void (*owned)(void *ctx, struct api_attachments *out); /* all holders of addresses here */
+	void (*default_subnets)(void *ctx, struct api_addresses *out);
+	void (*prime)(void *ctx, struct api_reply *reply);
+	/* 'peer' is a nickname or a name; the answer says what was taken over, a line each. */
+	void (*remove_peer)(void *ctx, const char *peer, bool force, struct api_reply *reply);
+	/* For `weave reset`: gives all that is ours to an heir, and says to whom. */
+	void (*hand_over)(void *ctx, bool force, struct api_reply *reply);
 
 	void (*log_level)(void *ctx, enum log_level level);
 
 	/* The answer to POST /stop is sent first: end the loop in a later turn, not here. */
 	void (*stop)(void *ctx);
 };
-
-/* A request as it came in; everything borrowed. */
-struct api_request {
-	const char *method;
-	const char *uri;  /* path and query, still percent-encoded */
-	const char *form; /* body, application/x-www-form-urlencoded; may be NULL */
-	size_t form_size;
-	bool wants_json; /* Accept: application/json */
-	bool read_only;	 /* came in on the read-only listener */
-};
-
-struct api_response {
-	unsigned status;
-	const char *content_type;
-	const char *allow; /* for the Allow header, NULL if none */
-	struct text body;  /* the caller frees it: text_fini */
-};
-
-/* Answers 'request'; 'response' is overwritten.  Never fails: errors are responses too. */
-void api_handle(const struct api_ops *ops, const struct api_request *request,
-		struct api_response *response);
 
 #endif

@@ -67,6 +67,11 @@ enum gossip_action_type {
 	GOSSIP_ROUTES,	  /* topology_version changed */
 	GOSSIP_UNICAST,	  /* peer, channel, bytes: message for us from 'peer' */
 	GOSSIP_UNREACHED, /* peer, channel: a message of ours could not be delivered */
+	GOSSIP_RINGS,	  /* conn, peer, bytes: what it says of its rings; answer rings_heard */
+	GOSSIP_PEERS,	  /* topology_peers_version changed */
+	/* store_id: another life of our name had that store. Or 'copied': it has ours, and goes
+	 * on where this disk does not know of: this disk is an old copy */
+	GOSSIP_FORMER_LIFE,
 };
 
 /* What the two ends of one connection protect their data path with; known to them alone. */
@@ -84,8 +89,9 @@ struct gossip_action {
 	uint32_t target;
 	const char *text;   /* borrowed until the next gossip call */
 	struct bytes bytes; /* borrowed until the next gossip call */
-	uint64_t generation, ticket;
+	uint64_t generation, ticket, store_id;
 	uint8_t channel;
+	bool copied;
 	struct path_secret secret; /* UP */
 };
 
@@ -141,6 +147,19 @@ bool gossip_put(struct gossip *g, uint8_t kind, struct bytes key, struct bytes v
 /* False with 'why' when there is no route or the payload is too large. */
 bool gossip_send_unicast(struct gossip *g, peer_name to, uint8_t channel, struct bytes payload,
 			 struct mono now, struct why *why);
+
+/* Merges an entry that is not a single writer's own, versions and all: kinds vote, run, retired. */
+void gossip_merge(struct gossip *g, const struct entry_view *e, struct mono now);
+
+/* What every neighbour is told of kinds that merge by a rule of their own (1 .. RINGS_MESSAGE_MAX
+ * bytes, the newest replaces the last): right after the connection came up, and when it changes. */
+void gossip_tell_rings(struct gossip *g, struct bytes body, struct mono now);
+/* The neighbour's RINGS were taken in, so that kind.compare knows them; or 'bad' names the wrong
+ * field, and the connection is closed. */
+void gossip_rings_heard(struct gossip *g, conn_id conn, const char *bad, struct mono now);
+
+/* The store id in our peer entry from now on; it is durable. */
+void gossip_set_store(struct gossip *g, uint64_t store_id, struct mono now);
 
 /* Where this router is now, in place of config.addresses (the first ADDRESSES_PER_PEER_MAX count);
  * published when they differ. */

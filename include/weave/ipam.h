@@ -135,11 +135,26 @@ void ipam_on_neighbour(struct ipam *i, peer_name peer, const struct ipam_ring_st
 		       struct mono now);
 void ipam_on_neighbour_lost(struct ipam *i, peer_name peer, struct mono now);
 
+/* The same in bytes, for all universes of a router: what RINGS carries.  At most
+ * RINGS_MESSAGE_MAX bytes. */
+size_t ipam_rings(struct ipam *const *list, size_t count, void *buffer, size_t size);
+/* A connected neighbour said that; of universes that it does not name it has no ring. NULL, or the
+ * name of the wrong field: then nothing happened. */
+const char *ipam_on_rings(struct ipam *const *list, size_t count, peer_name peer, struct bytes body,
+			  struct mono now);
+
+/* Whether the message is about this universe; a malformed one is about none. */
+bool ipam_is_about(const struct ipam *i, struct bytes payload);
 /* NULL, or the name of the wrong field. */
 const char *ipam_on_message(struct ipam *i, peer_name from, struct bytes payload, struct mono now);
 /* Answers a message about a universe that this router does not serve; size of the answer, 0: none.
  * 'buffer' holds at least 128 bytes. */
 size_t ipam_decline(struct bytes payload, void *buffer, size_t size);
+/* A message of ours to 'peer' came back: it cannot be reached just now. */
+void ipam_on_unreached(struct ipam *i, peer_name peer, struct mono now);
+/* Our store goes on somewhere where this disk does not know of: it is an old copy. RENEW follows.
+ */
+void ipam_on_copy(struct ipam *i, struct mono now);
 void ipam_on_new_store(struct ipam *i, uint64_t store_id, struct mono now);
 
 /* ---- requests: answered by an action with the same number (0 is none) ---- */

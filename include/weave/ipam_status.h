@@ -11,7 +11,6 @@
 	X(IDLE, "idle")			 /* no ring, and nobody has asked for one */               \
 	X(ELECTING, "waiting for votes") /* see waiting_for */                                     \
 	X(TOO_MANY, "too many voters")	 /* nobody decides: restart with seed= */                  \
-	X(CONFLICT, "peers disagree on the number of voters")                                      \
 	X(WAITING, "waiting for a ring") /* observer, or a peer that must not vote */              \
 	X(SYNCING, "comparing rings")	 /* has a ring, not in sync yet */                         \
 	X(READY, "ready")                                                                          \

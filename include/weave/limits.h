@@ -37,6 +37,8 @@
 #define UNICAST_QUEUE_MAX (256u * 1024u)
 #define UNICAST_PAYLOAD_MAX (FRAME_SIZE_MAX - 64u)
 #define OVERLAY_MESSAGE_MAX 1024u
+/* Ring id and digest of each universe (42 bytes for IPv6): room for eight. */
+#define RINGS_MESSAGE_MAX 512u
 #define HOP_LIMIT 32u
 
 #define CONN_LIMIT_DEFAULT 100u

@@ -4,9 +4,11 @@
  * if wanted, the read-only part on a TCP address.  Everything runs on the loop thread; the
  * operations of <weave/api.h> are called from it.
  *
- * Limits, each per listener: 64 connections, 32 KiB of request line and headers, 64 KiB of body,
- * 10 s without progress and 30 s for one request.  A client that does not read holds one
- * connection and the answer made for it, until the time is over.
+ * Limits: 1024 connections to the socket, of which 896 may wait for an answer that takes time, 64
+ * to the TCP address; 32 KiB of request line and headers, 64 KiB of body, 10 s without progress and
+ * 30 s for one request, not counting the wait for its answer.  A client that does not read holds
+ * one connection and the answer made for it, until the time is over.  A client that closes its
+ * connection, or only its sending side, while it waits has taken its request back.
  */
 #ifndef WEAVE_SERVER_IO_H
 #define WEAVE_SERVER_IO_H
@@ -35,7 +37,8 @@ struct server_config {
 int server_new(struct server **out, const struct server_config *config, const struct api_ops *ops,
 	       struct ev_loop *loop, struct log *log, struct why *why);
 
-/* Closes all connections and listeners and removes the socket.  NULL is fine. */
+/* Closes all connections and listeners and removes the socket.  Requests that wait are cancelled
+ * (the operations' ctx must still be there) and answered 503.  NULL is fine. */
 void server_free(struct server *s);
 
 #endif

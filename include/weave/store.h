@@ -59,6 +59,12 @@ struct store_edits {
 	size_t inserted_count;
 };
 
+enum store_apart {
+	STORE_APART_EQUAL, /* or nothing is exchanged */
+	STORE_APART_DIFFERS,
+	STORE_APART_UNMET, /* differs, and never was equal since the two connected */
+};
+
 /* What one kind adds to the store's general behaviour.  Lives in its kind_*.c, with its owner. */
 struct kind {
 	uint8_t number;
@@ -76,6 +82,11 @@ struct kind {
 	 * own, apart from those of all others (store_digest_apart). Must not call the store. */
 	enum store_result (*merge)(void *ctx, const struct entry_view *e,
 				   struct store_edits *edits);
+	/* With 'merge' only. What neighbours say of theirs travels apart, too (gossip_tell_rings):
+	 * whether this entry is exchanged with that neighbour at all ... */
+	bool (*exchanged)(void *ctx, peer_name with, const struct entry_view *e);
+	/* ... and how what we exchange with it compares with what it said last. */
+	enum store_apart (*compare)(void *ctx, peer_name with);
 };
 
 struct store_counters {
@@ -153,6 +164,14 @@ struct hash128 store_bucket_digest(const struct store *s, unsigned bucket);
 /* The same over the kinds that merge by a rule of their own. */
 struct hash128 store_digest_apart(const struct store *s);
 struct hash128 store_bucket_digest_apart(const struct store *s, unsigned bucket);
+/* True of all kinds that merge by the store's rule; else the kind tells. */
+bool store_exchanges(const struct store *s, const struct entry *e, peer_name with);
+/* Whether the entry counts in the digest apart. */
+bool store_is_apart(const struct store *s, const struct entry *e);
+/* The worst that any kind says. */
+enum store_apart store_compare_apart(const struct store *s, peer_name with);
+/* Of what is exchanged with that neighbour; walks the bucket when there is anything apart. */
+struct hash128 store_bucket_digest_with(const struct store *s, unsigned bucket, peer_name with);
 /* Highest sequence number of any entry now in the bucket (0 when empty). */
 uint64_t store_bucket_sequence(const struct store *s, unsigned bucket);
 /* Entries of one bucket, tombstones included; NULL gives the first. */

@@ -51,6 +51,8 @@ bool topology_dirty(const struct topology *t);
  * endpoints count).  The caller sees to it that this happens at most every 50 ms. */
 void topology_update(struct topology *t);
 uint64_t topology_version(const struct topology *t);
+/* Of what IPAM looks at: which peers are known, their store ids, whether they can be reached. */
+uint64_t topology_peers_version(const struct topology *t);
 
 /* NULL when nobody speaks of it. */
 const struct topology_peer *topology_peer(const struct topology *t, peer_name name);

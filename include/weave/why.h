@@ -31,7 +31,8 @@
 	X(NOT_A_PEER, 18, "not a weave router")                                                    \
 	X(OVERLOADED, 19, "too many handshakes at once")                                           \
 	X(INVALID, 20, "invalid request")                                                          \
-	X(FORGED, 21, "message changed on its way")
+	X(FORGED, 21, "message changed on its way")                                                \
+	X(ABSENT, 22, "no such component")
 
 enum why_reason {
 #define X(name, number, text) WHY_##name = (number),

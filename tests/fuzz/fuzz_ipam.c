@@ -12,12 +12,18 @@ static void check_message(const uint8_t *data, size_t size)
 	static uint8_t room[UNICAST_PAYLOAD_MAX];
 	struct writer w = writer_over(room, sizeof room);
 	struct ipam_message m;
+	struct rings rings;
 
 	if (!ipam_message_decode(&m, bytes_of(data, size))) {
 		ipam_message_encode(&m, &w);
 		MUST(writer_size(&w) == size && memcmp(room, data, size) == 0);
 	}
 	ipam_message_fini(&m);
+	w = writer_over(room, sizeof room);
+	if (!rings_decode(&rings, bytes_of(data, size))) {
+		rings_encode(&rings, &w);
+		MUST(writer_size(&w) == size && memcmp(room, data, size) == 0);
+	}
 	MUST(ipam_decline(bytes_of(data, size), room, 128) <= 128);
 }
 
@@ -78,7 +84,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			started = true;
 		}
 		check_message(piece.data, piece.size);
-		ipam_on_message(i, 0x0b, piece, now);
+		if (what & 1)
+			ipam_on_message(i, 0x0b, piece, now);
+		else
+			ipam_on_rings(&i, 1, 0x0b, piece, now);
 		now.ms += what;
 		ipam_tick(i, now);
 		drain(i, s, now);

@@ -162,6 +162,7 @@ void sim_router_start(struct sim_router *r)
 						.bridge_mac = mac_from_u64(r->name) };
 	sim_trace(s, "start", r->index, r->disk.generation, config.gossip.instance);
 	r->engine = engine_new(&config, sim_router_now(r), s->trace ? &r->log : NULL);
+	engine_start(r->engine, sim_router_now(r));
 	add_container(r);
 	for (uint32_t i = 0; i < r->disk.targets_count; i++)
 		sim_router_connect(r, r->disk.targets[i]);
@@ -292,6 +293,9 @@ static void carry_out(struct sim_router *r, const struct gossip_action *a)
 	case GOSSIP_ROUTES:
 	case GOSSIP_UNICAST:
 	case GOSSIP_UNREACHED:
+	case GOSSIP_RINGS:
+	case GOSSIP_PEERS:
+	case GOSSIP_FORMER_LIFE:
 		sim_fail(s, "action %d of router %u is not for the world", a->type, r->index + 1);
 		break;
 	}
@@ -370,11 +374,12 @@ static void on_timer(struct sim *s, void *what, uint64_t armed_us)
 
 void sim_router_turn(struct sim_router *r)
 {
-	struct gossip_action a;
+	struct engine_action a;
 	uint32_t actions = 0;
 
 	while (engine_next_action(r->engine, &a, sim_router_now(r))) {
-		carry_out(r, &a);
+		if (a.type == ENGINE_GOSSIP)
+			carry_out(r, &a.gossip);
 		MUST(++actions < ACTIONS_MAX);
 	}
 	flush(r);

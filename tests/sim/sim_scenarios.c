@@ -66,10 +66,10 @@ struct puppet {
 
 static void puppet_turn(struct puppet *p)
 {
-	struct gossip_action a;
+	struct engine_action a;
 
 	while (engine_next_action(p->engine, &a, p->now))
-		if (a.type == GOSSIP_CLOSE && a.conn == p->conn)
+		if (a.gossip.type == GOSSIP_CLOSE && a.gossip.conn == p->conn)
 			p->closed = true;
 	outbox_clear(router_outbox(engine_router(p->engine)));
 }
@@ -158,7 +158,10 @@ static struct engine *one_engine(struct mono now)
 					       .datagram_max = 1472,
 					       .bridge_mac = { { 2, 0, 0, 0, 0, 1 } } } };
 
-	return engine_new(&c, now, NULL);
+	struct engine *e = engine_new(&c, now, NULL);
+
+	engine_start(e, now);
+	return e;
 }
 
 static bool never_reads(FILE *trace, enum sim_mutation mutation, char *why)

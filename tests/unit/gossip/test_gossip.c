@@ -783,6 +783,103 @@ static void unicast_goes_hop_by_hop_and_failure_is_answered(void **state)
 	world_free(w);
 }
 
+static void tell(struct world *w, unsigned i, const char *text)
+{
+	gossip_tell_rings(w->host[i].g, bytes_of(text, strlen(text)), at(w->now));
+	world_drain(w, i);
+}
+
+static void rings_are_told_when_two_meet_and_when_they_change(void **state)
+{
+	struct world *w = world_new(2, 7);
+	struct gossip_conn_info info;
+
+	(void)state;
+	world_start_all(w);
+	tell(w, 1, "one");
+	world_connect(w, 1, 2);
+	world_run(w, 100);
+	assert_int_equal(w->host[2].rings, 1);
+	assert_string_equal(w->host[2].last_rings, "one");
+	assert_int_equal(w->host[1].rings, 0);
+	world_run(w, 20000);
+	assert_int_equal(w->host[2].rings, 1);
+	/* A burst is gathered: the first leaves at once, the newest 50 ms later. */
+	for (unsigned i = 0; i < 10; i++) {
+		char text[8];
+
+		snprintf(text, sizeof text, "v%u", i);
+		tell(w, 1, text);
+	}
+	world_run(w, 200);
+	assert_int_equal(w->host[2].rings, 3);
+	assert_string_equal(w->host[2].last_rings, "v9");
+	/* What the kinds cannot read closes the connection, with the name of the field. */
+	w->host[1].bad_rings = true;
+	tell(w, 2, "two");
+	world_run(w, 20);
+	assert_true(gossip_conn_at(w->host[1].g, 0, &info));
+	assert_int_equal(info.why.reason, WHY_MALFORMED);
+	assert_non_null(strstr(info.why.text, "rings.test"));
+	world_free(w);
+}
+
+/* What IPAM looks at: a version of its own that no other change of a peer bumps. */
+static void peers_and_their_stores_are_told(void **state)
+{
+	struct world *w = pair();
+	unsigned before;
+
+	(void)state;
+	world_until(w, world_converged, 2000);
+	world_run(w, 1000);
+	assert_in_range(w->host[2].peers, 1, 3);
+	before = w->host[2].peers;
+	put_text(w, 1, "key", "value");
+	world_run(w, 1000);
+	assert_int_equal(w->host[2].peers, before);
+	gossip_set_store(w->host[1].g, 0xabc, at(w->now));
+	world_drain(w, 1);
+	world_run(w, 1000);
+	assert_int_equal(w->host[2].peers, before + 1);
+	assert_int_equal(topology_peer(gossip_topology(w->host[2].g), 1)->info.store_id, 0xabc);
+	world_free(w);
+}
+
+static void an_old_copy_of_the_disk_and_a_lost_disk_are_noticed(void **state)
+{
+	struct world *w = pair();
+	uint64_t store_id = w->host[1].config.store_id;
+
+	(void)state;
+	world_until(w, world_converged, 2000);
+	/* A usual restart reads a disk that knows more than anybody. */
+	world_kill(w, 1);
+	w->host[1].config.generation++;
+	world_start(w, 1);
+	world_connect(w, 1, 2);
+	world_run(w, 5000);
+	assert_int_equal(w->host[1].former_lives, 0);
+	/* The disk of before. */
+	world_kill(w, 1);
+	w->host[1].config.generation--;
+	world_start(w, 1);
+	world_connect(w, 1, 2);
+	world_run(w, 5000);
+	assert_true(w->host[1].copies > 0);
+	/* A new disk, and not even its clock is right. */
+	world_kill(w, 1);
+	w->host[1].config.store_id = store_id + 1;
+	w->host[1].copies = w->host[1].former_lives = 0;
+	world_start(w, 1);
+	world_connect(w, 1, 2);
+	world_run(w, 5000);
+	assert_int_equal(w->host[1].copies, 0);
+	assert_true(w->host[1].former_lives > 0);
+	assert_int_equal(w->host[1].former_store, store_id);
+	world_free(w);
+}
+
 static void two_retractions_make_the_others_probe(void **state)
 {
 	struct world *w = world_new(5, 23);
@@ -1012,6 +1109,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_lost_entry_is_repaired_under_load),
 		cmocka_unit_test(no_data_path_and_no_endless_repair),
 		cmocka_unit_test(unicast_goes_hop_by_hop_and_failure_is_answered),
+		cmocka_unit_test(rings_are_told_when_two_meet_and_when_they_change),
+		cmocka_unit_test(peers_and_their_stores_are_told),
+		cmocka_unit_test(an_old_copy_of_the_disk_and_a_lost_disk_are_noticed),
 		cmocka_unit_test(two_retractions_make_the_others_probe),
 		cmocka_unit_test(a_peer_back_after_a_day_is_seen_again),
 		cmocka_unit_test(fifty_routers),

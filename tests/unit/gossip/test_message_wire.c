@@ -95,6 +95,7 @@ static void digests(void **state)
 	struct writer w = begin();
 
 	(void)state;
+	d.flags = DIGESTS_APART;
 	d.count = DIGESTS_MAX;
 	for (unsigned i = 0; i < DIGESTS_MAX; i++) {
 		d.bucket[i] = (uint8_t)i;
@@ -102,6 +103,7 @@ static void digests(void **state)
 	}
 	digests_encode(&d, &w);
 	assert_null(digests_decode(&out, writer_bytes(&w)));
+	assert_int_equal(out.flags, DIGESTS_APART);
 	assert_int_equal(out.count, DIGESTS_MAX);
 	assert_memory_equal(d.digest, out.digest, sizeof d.digest);
 	assert_null(message_check(MESSAGE_DIGESTS, writer_size(&w), true));
@@ -109,8 +111,10 @@ static void digests(void **state)
 	w = begin();
 	digests_encode(&d, &w);
 	torture(decode_digests, room, writer_size(&w), false);
-	room[2 + DIGEST_ITEM_SIZE] = 0; /* a bucket twice */
+	room[3 + DIGEST_ITEM_SIZE] = 0; /* a bucket twice */
 	assert_string_equal(decode_digests(room, writer_size(&w)), "digests.bucket");
+	room[0] = 2;
+	assert_string_equal(decode_digests(room, writer_size(&w)), "digests.flags");
 }
 
 static const char *decode_keys(const uint8_t *data, size_t size)

@@ -108,7 +108,7 @@ static void start_repair(struct side *s, uint64_t now)
 	if (s->all.syncing && repair_over(&s->n.repair, at(now)))
 		s->all.syncing = 0;
 	if (!s->all.syncing && repair_ready(&s->n.repair, at(now))) {
-		repair_start(&s->n.repair, s->n.their_digest, at(now));
+		repair_start(&s->n.repair, neighbour_theirs(&s->n), false, at(now));
 		s->all.syncing = s->n.id;
 	}
 }

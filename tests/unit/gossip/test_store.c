@@ -249,7 +249,9 @@ static const char *no_x(const struct entry_view *e)
 static void kinds_check_and_hear_of_changes(void **state)
 {
 	struct seen seen = { 0 };
-	struct kind kind = { KIND_NAME, "name", no_x, note, &seen, NULL };
+	struct kind kind = {
+		.number = KIND_NAME, .name = "name", .check = no_x, .on_change = note, .ctx = &seen
+	};
 	struct store *s = make();
 	struct entry_view v = entry_of(KIND_NAME, "k", 7, 1, 1, "x");
 	struct entry_view unheard = entry_of(KIND_LINK, "k", 7, 1, 1, "x");

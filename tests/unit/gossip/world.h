@@ -31,6 +31,10 @@ struct host {
 	bool deaf;		   /* accepts bytes and reads none */
 	bool udp_blocked;
 	unsigned suspects, unicasts, unreached, overlays, routes, persists, downs, ups;
+	unsigned rings, peers, former_lives, copies;
+	bool bad_rings; /* what comes is said to be malformed */
+	char last_rings[32];
+	uint64_t former_store;
 	uint64_t last_generation;
 	char last_unicast[64];
 	unsigned epoch; /* counts starts */
@@ -299,6 +303,21 @@ static inline void world_drain(struct world *w, unsigned i)
 			break;
 		case GOSSIP_UNREACHED:
 			h->unreached++;
+			break;
+		case GOSSIP_RINGS:
+			h->rings++;
+			snprintf(h->last_rings, sizeof h->last_rings, "%.*s", (int)a.bytes.size,
+				 (const char *)a.bytes.data);
+			gossip_rings_heard(h->g, a.conn, h->bad_rings ? "rings.test" : NULL,
+					   at(w->now));
+			break;
+		case GOSSIP_PEERS:
+			h->peers++;
+			break;
+		case GOSSIP_FORMER_LIFE:
+			h->former_lives++;
+			h->copies += a.copied;
+			h->former_store = a.store_id;
 			break;
 		}
 	}

@@ -174,6 +174,56 @@ static void observers_call_for_an_election_but_do_not_vote(void **state)
 	world_free(w);
 }
 
+/* weave launch; weave launch host1; weave launch host1 host2: each has a larger N. */
+static void routers_launched_one_after_the_other_leave_it_to_the_first(void **state)
+{
+	/* Whoever asks first, and wherever its name stands. */
+	for (unsigned first = 0; first < 3; first++)
+		for (unsigned asks = 0; asks < 3; asks++) {
+			struct world *w = world_new(7, 3, "10.32.0.0/24", IPAM_CONSENSUS, 1);
+
+			(void)state;
+			for (unsigned n = 0; n < 3; n++)
+				w->hosts[(first + n) % 3].config.electors = n + 1;
+			world_start_all(w);
+			world_run(w, 1000);
+			world_allocate(w, asks, "c1");
+			world_run(w, 3000);
+			assert_int_not_equal(world_offset_of(w, asks, "c1"), UINT64_MAX);
+			for (unsigned n = 0; n < 3; n++)
+				assert_true(w->hosts[n].ipam->ring_id ==
+					    w->hosts[first].ipam->ring_id);
+			/* All who were there have a share. */
+			assert_int_equal(world_owner(w, 0, 0), w->hosts[0].name);
+			assert_int_equal(world_owner(w, 0, 255), w->hosts[2].name);
+			world_free(w);
+		}
+}
+
+static void who_needs_fewer_votes_is_waited_for_while_it_is_there(void **state)
+{
+	struct world *w = world_new(7, 3, "10.32.0.0/24", IPAM_CONSENSUS, 2);
+	peer_name waited;
+
+	(void)state;
+	/* No majority of four for the third; it could never act, but holds nobody up either. */
+	w->hosts[2].config.electors = 4;
+	world_start_all(w);
+	world_run(w, 1000);
+	world_cut(w, 0, 1, true);
+	world_cut(w, 0, 2, true);
+	world_run(w, 20000);
+	world_allocate(w, 2, "c1");
+	world_run(w, 5000);
+	assert_true(w->hosts[2].ipam->ring_id == 0);
+	assert_true(ipam_waiting_for(w->hosts[2].ipam, 0, &waited));
+	world_cut(w, 0, 1, false);
+	world_cut(w, 0, 2, false);
+	world_run(w, 20000);
+	assert_int_not_equal(world_offset_of(w, 2, "c1"), UINT64_MAX);
+	world_free(w);
+}
+
 static void seeds_split_without_asking_anybody(void **state)
 {
 	struct world *w = world_new(8, 2, "10.32.0.0/28", IPAM_SEED, 2);
@@ -855,6 +905,8 @@ int main(void)
 		cmocka_unit_test(v5_a_lost_disk_bars_from_voting),
 		cmocka_unit_test(v6_first_ring_heard_wins),
 		cmocka_unit_test(observers_call_for_an_election_but_do_not_vote),
+		cmocka_unit_test(routers_launched_one_after_the_other_leave_it_to_the_first),
+		cmocka_unit_test(who_needs_fewer_votes_is_waited_for_while_it_is_there),
 		cmocka_unit_test(seeds_split_without_asking_anybody),
 		cmocka_unit_test(v7_a_seed_with_a_lost_disk_waits_for_its_neighbours),
 		cmocka_unit_test(a_peer_without_space_gets_some_in_one_round_trip),

@@ -56,6 +56,67 @@ static struct ipam_message message(enum message_type type, const char *range)
 	return m;
 }
 
+static void rings_round_trip_and_resist_cutting(void **state)
+{
+	uint8_t bytes[RINGS_MESSAGE_MAX];
+	struct writer w = writer_over(bytes, sizeof bytes);
+	struct rings out, rings = { .count = 2 };
+
+	(void)state;
+	rings.list[0].universe = universe("10.32.0.0/12");
+	rings.list[0].state = (struct ipam_ring_state){ 7, { 8, 9 } };
+	rings.list[1].universe = universe("fd00::/64");
+	rings_encode(&rings, &w);
+	assert_int_equal(writer_size(&w), 1 + 6 + 24 + 18 + 24);
+	assert_null(rings_decode(&out, writer_bytes(&w)));
+	assert_int_equal(out.count, 2);
+	assert_true(universe_equal(&out.list[0].universe, &rings.list[0].universe));
+	assert_true(universe_equal(&out.list[1].universe, &rings.list[1].universe));
+	assert_memory_equal(&out.list[0].state, &rings.list[0].state, sizeof out.list[0].state);
+	assert_memory_equal(&out.list[1].state, &rings.list[1].state, sizeof out.list[1].state);
+	for (size_t size = 0; size < writer_size(&w); size++)
+		assert_non_null(rings_decode(&out, bytes_of(bytes, size)));
+	assert_string_equal(rings_decode(&out, bytes_of(bytes, writer_size(&w) + 1)),
+			    "trailing bytes");
+	bytes[0] = RINGS_MAX + 1;
+	assert_string_equal(rings_decode(&out, writer_bytes(&w)), "rings.count");
+	rings.list[1] = rings.list[0];
+	w = writer_over(bytes, sizeof bytes);
+	rings_encode(&rings, &w);
+	assert_string_equal(rings_decode(&out, writer_bytes(&w)), "rings.universe");
+}
+
+/* All or nothing; what a neighbour does not name it does not have. */
+static void what_a_neighbour_says_of_its_rings(void **state)
+{
+	struct ipam_config config = { .universe = universe("10.32.0.0/24"),
+				      .self = 1,
+				      .store_id = 1,
+				      .has_targets = true,
+				      .electors = 2 };
+	struct ipam *i = ipam_new(&config, NULL);
+	uint8_t bytes[RINGS_MESSAGE_MAX];
+	struct rings rings = { .count = 1 };
+	struct writer w = writer_over(bytes, sizeof bytes);
+	size_t size;
+
+	(void)state;
+	ipam_start(i, (struct mono){ 1 });
+	size = ipam_rings(&i, 1, bytes, sizeof bytes);
+	assert_int_equal(size, 1 + 6 + 24);
+	assert_int_equal(bytes[0], 1);
+	ipam_on_neighbour(i, 2, NULL, (struct mono){ 1 });
+	rings.list[0].universe = config.universe;
+	rings.list[0].state.ring_id = 77;
+	rings_encode(&rings, &w);
+	assert_non_null(
+		ipam_on_rings(&i, 1, 2, bytes_of(bytes, writer_size(&w) - 1), (struct mono){ 2 }));
+	assert_int_equal(ipam_ring_state(i).ring_id, 0);
+	assert_null(ipam_on_rings(&i, 1, 2, writer_bytes(&w), (struct mono){ 2 }));
+	assert_int_equal(ipam_ring_state(i).ring_id, 77); /* the first ring heard is ours */
+	ipam_free(i);
+}
+
 static void messages_round_trip_and_resist_cutting(void **state)
 {
 	static const char *const ranges[] = { "10.32.0.0/24", "fd00::/64" };
@@ -315,6 +376,8 @@ static void space_as_entries(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(rings_round_trip_and_resist_cutting),
+		cmocka_unit_test(what_a_neighbour_says_of_its_rings),
 		cmocka_unit_test(messages_round_trip_and_resist_cutting),
 		cmocka_unit_test(wrong_messages_are_named),
 		cmocka_unit_test(a_count_cannot_make_us_allocate),

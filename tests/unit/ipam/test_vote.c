@@ -186,14 +186,20 @@ static void v5_a_lost_disk_votes_twice(void **state)
 	ballot_fini(&b);
 }
 
-static void different_n_is_a_conflict(void **state)
+static void a_vote_for_another_n_is_of_another_election(void **state)
 {
 	struct ballot b = { 0 };
 
 	(void)state;
 	add(&b, A, A, 3);
-	add(&b, B, A, 2);
-	assert_int_equal(tally(&b, 3).state, TALLY_CONFLICT);
+	add(&b, B, B, 2);
+	add(&b, C, A, 3);
+	assert_int_equal(winner(&b, 3), A);
+	assert_int_equal(tally(&b, 3).others, 1);
+	assert_int_equal(tally(&b, 2).state, TALLY_UNDECIDED);
+	assert_int_equal(tally(&b, 2).unseen, 1);
+	assert_int_equal(tally(&b, 4).state, TALLY_NOTHING);
+	assert_null(tally(&b, 4).leading);
 	ballot_fini(&b);
 }
 
@@ -316,7 +322,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(v3_more_than_n_voters_are_reported),
 		cmocka_unit_test(v4_a_dead_voter_blocks_a_split_election),
 		cmocka_unit_test(v5_a_lost_disk_votes_twice),
-		cmocka_unit_test(different_n_is_a_conflict),
+		cmocka_unit_test(a_vote_for_another_n_is_of_another_election),
 		cmocka_unit_test(proposals_name_everybody_once_in_order),
 		cmocka_unit_test(ring_ids_tell_rings_apart),
 		cmocka_unit_test(exhaustive_up_to_five),

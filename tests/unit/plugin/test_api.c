@@ -22,12 +22,15 @@ struct row {
 	const char *calls; /* what the daemon was asked to do */
 };
 
-static void handle(struct fake *f, const struct api_request *request, struct api_response *response)
+/* The reply is the caller's to free. */
+static struct api_reply *handle(struct fake *f, const struct api_request *request)
 {
 	struct api_ops ops = fake_ops(f);
+	struct api_reply *reply = api_reply_new();
 
 	text_fini(&f->calls);
-	api_handle(&ops, request, response);
+	api_handle(&ops, request, reply);
+	return reply;
 }
 
 static void check(struct fake *f, const struct row *row)
@@ -36,19 +39,26 @@ static void check(struct fake *f, const struct row *row)
 				       .uri = row->uri,
 				       .form = row->form,
 				       .form_size = row->form ? strlen(row->form) : 0 };
-	struct api_response response;
+	struct api_reply *reply = handle(f, &request);
+	const struct api_response *response = &reply->response;
 
-	handle(f, &request, &response);
-	if (response.status != row->status)
+	assert_true(reply->answered);
+	if (response->status != row->status)
 		fail_msg("%s %s %s: %u %s", row->method, row->uri, row->form ? row->form : "",
-			 response.status, text_string(&response.body));
-	if (!strstr(text_string(&response.body), row->body))
+			 response->status, text_string(&response->body));
+	if (!strstr(text_string(&response->body), row->body))
 		fail_msg("%s %s: the body is: %s", row->method, row->uri,
-			 text_string(&response.body));
+			 text_string(&response->body));
 	if (strcmp(text_string(&f->calls), row->calls) != 0)
 		fail_msg("%s %s: the calls are: %s", row->method, row->uri, text_string(&f->calls));
-	text_fini(&response.body);
+	api_reply_free(reply);
 	text_fini(&f->calls);
+}
+
+static void check_all(struct fake *f, const struct row *rows, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		check(f, &rows[i]);
 }
 
 static void good_requests_are_carried_out(void **state)
@@ -99,8 +109,7 @@ static void good_requests_are_carried_out(void **state)
 	struct fake f = { .refuse = WHY_NONE };
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
-		check(&f, &rows[i]);
+	check_all(&f, rows, ARRAY_COUNT(rows));
 }
 
 static void bad_requests_do_nothing_and_say_why(void **state)
@@ -164,8 +173,246 @@ static void bad_requests_do_nothing_and_say_why(void **state)
 	struct fake f = { .refuse = WHY_NONE };
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
-		check(&f, &rows[i]);
+	check_all(&f, rows, ARRAY_COUNT(rows));
+}
+
+static void subnets_are_asked_for(void **state)
+{
+	static const struct row rows[] = {
+		{ "POST", "/attach", "id=c1&netns=/n", 200, "", "attach c1 /n 1\n" },
+		{ "POST", "/attach", "id=c1&netns=/n&address=net:default", 200, "10.32.0.1/12\n",
+		  "attach c1 /n 1 net:default \n" },
+		{ "POST", "/attach",
+		  "id=c1&netns=/n&address=net:10.2.0.0/16&address=ip:10.3.1.3/24&address=10.4.1.1/"
+		  "24"
+		  "&address=net:fd00::/64",
+		  200, "10.2.0.1/16 10.3.1.3/24 10.4.1.1/24 fd00::1/64\n",
+		  "attach c1 /n 1 net:10.2.0.0/16 10.3.1.3/24 10.4.1.1/24 net:fd00::/64\n" },
+		{ "DELETE", "/attach", "id=c1&address=net:10.2.0.0/30", 200, "10.2.0.1/30\n",
+		  "detach c1 - net:10.2.0.0/30\n" },
+		{ "POST", "/expose", NULL, 200, "", "expose 1\n" },
+		{ "POST", "/expose", "address=net:10.2.0.0/16", 200, "10.2.0.1/16\n",
+		  "expose 1 net:10.2.0.0/16\n" },
+		{ "DELETE", "/expose", "address=net:default", 200, "10.32.0.1/12\n",
+		  "hide net:default \n" },
+		{ "POST", "/attach", "id=c1&netns=/n&address=net:10.2.1.0/16", 400,
+		  "'10.2.1.0/16' has bits of a host in it: 10.2.0.0/16 is meant?", "" },
+		{ "POST", "/attach", "id=c1&netns=/n&address=net:10.2.1.0/31", 400,
+		  "'10.2.1.0/31' is smaller than 4 addresses", "" },
+		{ "POST", "/attach", "id=c1&netns=/n&address=net:10.2.1.0", 400,
+		  "'10.2.1.0' is not", "" },
+		{ "POST", "/attach", "id=c1&netns=/n&address=net:", 400, "'' is not", "" },
+		{ "POST", "/attach", "id=c1&netns=/n&address=net:defaults", 400,
+		  "'defaults' is not", "" },
+		{ "POST", "/attach", "id=c1&netns=/n&address=ip:10.2.0.0/16", 400, "network itself",
+		  "" },
+		{ "POST", "/attach", "id=c1&netns=/n&address=net:default&address=net:default", 400,
+		  "twice", "" },
+		{ "POST", "/expose", "address=net:10.2.0.0/16&address=net:10.2.0.0/16", 400,
+		  "twice", "" },
+		{ "POST", "/expose", "address=ip:10.2.1.1/16&address=10.2.1.1/24", 400, "twice",
+		  "" },
+	};
+	struct fake f = { .ipam = true };
+
+	(void)state;
+	check_all(&f, rows, ARRAY_COUNT(rows));
+}
+
+static void without_ipam_nobody_chooses(void **state)
+{
+	static const struct row rows[] = {
+		{ "POST", "/attach", "id=c1&netns=/n&address=net:default", 400,
+		  "'net:': automatic addresses need IPAM", "" },
+		{ "POST", "/expose", "address=ip:10.2.1.1/16&address=net:10.3.0.0/16", 400, "IPAM",
+		  "" },
+		{ "DELETE", "/attach", "id=c1&address=net:default", 400, "IPAM", "" },
+		{ "DELETE", "/expose", "address=net:10.2.0.0/16", 400, "IPAM", "" },
+		{ "POST", "/ip/c1", NULL, 404, "does not run IPAM", "" },
+		{ "POST", "/ip/c1/10.2.0.0/16?bogus=1", NULL, 404, "does not run IPAM", "" },
+		{ "GET", "/ip", NULL, 404, "does not run IPAM", "" },
+		{ "GET", "/ip/c1", NULL, 404, "does not run IPAM", "" },
+		{ "PUT", "/ip/c1/10.2.1.1/16", NULL, 404, "does not run IPAM", "" },
+		{ "DELETE", "/ip/c1", NULL, 404, "does not run IPAM", "" },
+		{ "DELETE", "/ip/c1/10.2.1.1", NULL, 404, "does not run IPAM", "" },
+		{ "GET", "/ring", NULL, 404, "does not run IPAM", "" },
+		{ "DELETE", "/peer", NULL, 404, "does not run IPAM", "" },
+		{ "DELETE", "/peer/host2", NULL, 404, "does not run IPAM", "" },
+		{ "GET", "/ipinfo/defaultsubnet", NULL, 404, "does not run IPAM", "" },
+		{ "GET", "/ipinfo/tracker", NULL, 404, "does not run IPAM", "" },
+		{ "DELETE", "/attach", "id=c1&address=ip:10.2.1.1/16", 200, "10.2.1.1/16\n",
+		  "detach c1 - 10.2.1.1/16\n" },
+	};
+	struct fake f = { .ipam = false };
+
+	(void)state;
+	check_all(&f, rows, ARRAY_COUNT(rows));
+}
+
+static void weave_nets_ipam_paths_work(void **state)
+{
+	static const struct row rows[] = {
+		{ "POST", "/ip/c1", NULL, 200, "10.32.0.1/12", "allocate c1 default\n" },
+		{ "POST", "/ip/c1/10.2.0.0/16?check-alive=true", NULL, 200, "10.2.0.1/16",
+		  "allocate c1 10.2.0.0/16\n" },
+		{ "POST", "/ip/weave:expose", NULL, 200, "", "allocate weave:expose default\n" },
+		{ "POST", "/ip/%2Frun%2Fx", NULL, 200, "", "allocate /run/x default\n" },
+		{ "POST", "/ip/_", NULL, 400, "'_' stands for no container", "" },
+		{ "POST", "/ip/a%20b", NULL, 400, "with blanks", "" },
+		{ "POST", "/ip/c1/10.2.1.0/16", NULL, 400, "10.2.0.0/16 is meant", "" },
+		{ "POST", "/ip/c1/10.2.1.0/31", NULL, 400, "smaller than 4", "" },
+		{ "POST", "/ip/c1/x/16", NULL, 400, "'x/16' is not", "" },
+		{ "POST", "/ip/c1?check-alive=maybe", NULL, 400, "check-alive: 'maybe'", "" },
+		{ "POST", "/ip/c1?force=1", NULL, 400, "unknown parameter 'force'", "" },
+		{ "POST", "/ip", NULL, 405, "method", "" },
+		{ "GET", "/ip/c1", NULL, 200, "10.32.0.1/12", "lookup c1 default\n" },
+		{ "GET", "/ip/c1/10.2.0.0/16", NULL, 200, "10.2.0.1/16",
+		  "lookup c1 10.2.0.0/16\n" },
+		{ "GET", "/ip/nobody", NULL, 200, "", "lookup nobody default\n" },
+		{ "PUT", "/ip/c1/10.2.1.1/16", NULL, 204, "", "claim c1 10.2.1.1/16 0\n" },
+		{ "PUT", "/ip/c1/10.2.1.1/16?check-alive=1&noErrorOnUnknown=true", NULL, 204, "",
+		  "claim c1 10.2.1.1/16 1\n" },
+		{ "PUT", "/ip/_/10.2.1.1/16", NULL, 204, "", "claim 10.2.1.1 10.2.1.1/16 0\n" },
+		{ "PUT", "/ip/c1/10.2.0.0/16", NULL, 400, "network itself", "" },
+		{ "DELETE", "/ip/c1", NULL, 204, "", "release c1 all\n" },
+		{ "DELETE", "/ip/c1/10.2.1.1", NULL, 204, "", "release c1 10.2.1.1\n" },
+		{ "DELETE", "/ip/_/10.2.1.1", NULL, 204, "", "release 10.2.1.1 10.2.1.1\n" },
+		{ "DELETE", "/ip/_", NULL, 400, "'_'", "" },
+		{ "DELETE", "/ip/c1/x", NULL, 400, "'x' is no IP address", "" },
+		{ "GET", "/ip", NULL, 200, "\"containerid\": \"c1\"", "" },
+		{ "GET", "/ring", NULL, 200, "", "prime\n" },
+		{ "DELETE", "/peer/host2", NULL, 200, "", "remove host2 0\n" },
+		{ "DELETE", "/peer/7a%3A00%3A%3A1?force=true", NULL, 200, "",
+		  "remove 7a:00::1 1\n" },
+		{ "DELETE", "/peer/host2?force=x", NULL, 400, "force: 'x'", "" },
+		{ "DELETE", "/peer", NULL, 204, "", "hand over 0\n" },
+		{ "DELETE", "/peer", "force=1", 204, "", "hand over 1\n" },
+		{ "GET", "/ipinfo/defaultsubnet", NULL, 200, "10.32.0.0/12 fd00::/64", "" },
+		{ "GET", "/ipinfo/tracker", NULL, 200, "", "" },
+	};
+	struct fake f = { .ipam = true };
+
+	(void)state;
+	check_all(&f, rows, ARRAY_COUNT(rows));
+	f.says = "1024 addresses of host2";
+	check(&f, &(struct row){ "DELETE", "/peer/host2", NULL, 200, "1024 addresses of host2\n",
+				 "remove host2 0\n" });
+	check(&f, &(struct row){ "DELETE", "/peer", NULL, 200, "1024 addresses of host2\n",
+				 "hand over 0\n" });
+}
+
+/* Clients of Weave Net parse these bodies as they are. */
+static void addresses_of_ip_paths_stand_alone(void **state)
+{
+	struct fake f = { .ipam = true };
+	struct api_reply *r;
+
+	(void)state;
+	r = handle(&f, &(struct api_request){ .method = "POST", .uri = "/ip/c1/10.2.0.0/16" });
+	assert_string_equal(text_string(&r->response.body), "10.2.0.1/16");
+	api_reply_free(r);
+	r = handle(&f, &(struct api_request){ .method = "GET", .uri = "/ipinfo/defaultsubnet" });
+	assert_string_equal(text_string(&r->response.body), "10.32.0.0/12 fd00::/64");
+	api_reply_free(r);
+	text_fini(&f.calls);
+}
+
+static void absent_things_are_404(void **state)
+{
+	struct fake f = { .ipam = true, .refuse = WHY_ABSENT };
+
+	(void)state;
+	check(&f, &(struct row){ "GET", "/ip/c1", NULL, 404, "the fake refuses",
+				 "lookup c1 default\n" });
+	check(&f, &(struct row){ "POST", "/ip/c1", NULL, 404, "the fake refuses",
+				 "allocate c1 default\n" });
+	f.refuse = WHY_INVALID;
+	check(&f, &(struct row){ "DELETE", "/ip/c1", NULL, 400, "the fake refuses",
+				 "release c1 all\n" });
+}
+
+static void count_call(struct api_reply *r, void *ctx)
+{
+	assert_true(r->answered);
+	*(int *)ctx += 1;
+}
+
+static void cancelled(void *ctx)
+{
+	text_add_string(&((struct fake *)ctx)->calls, "cancelled\n");
+}
+
+static struct api_reply *wait_for_ring(struct fake *f)
+{
+	struct api_reply *r = handle(f, &(struct api_request){ .method = "GET", .uri = "/ring" });
+
+	assert_false(r->answered);
+	assert_ptr_equal(r, f->held[f->held_count - 1]);
+	return r;
+}
+
+static void answers_may_come_later(void **state)
+{
+	struct fake f = { .ipam = true, .hold = true };
+	struct why why = { 0 };
+	size_t before = mem_in_use();
+	struct api_reply *r;
+	int calls = 0;
+
+	(void)state;
+	r = wait_for_ring(&f);
+	api_reply_await(r, count_call, &calls);
+	assert_int_equal(calls, 0);
+	why_set(&why, WHY_TRANSPORT, "no ring");
+	api_reply_fail(r, &why);
+	assert_int_equal(calls, 1);
+	assert_int_equal(r->response.status, 500);
+	assert_string_equal(text_string(&r->response.body), "no ring\n");
+	api_reply_free(r);
+
+	/* The client goes away: the operation hears of it, once. */
+	f.on_cancel = cancelled;
+	r = wait_for_ring(&f);
+	api_reply_await(r, count_call, &calls);
+	api_reply_free(r);
+	assert_int_equal(calls, 1);
+	assert_string_equal(text_string(&f.calls), "prime\ncancelled\n");
+
+	/* Not after the answer. */
+	r = wait_for_ring(&f);
+	api_reply_text(r, "");
+	api_reply_free(r);
+	assert_string_equal(text_string(&f.calls), "prime\n");
+
+	/* An operation that does not care is not disturbed. */
+	f.on_cancel = NULL;
+	r = wait_for_ring(&f);
+	api_reply_await(r, count_call, &calls);
+	api_reply_free(r);
+	api_reply_text(r, "nobody reads this");
+	assert_int_equal(calls, 1);
+
+	f.on_cancel = cancelled;
+	r = wait_for_ring(&f);
+	api_reply_refuse(&r, 503, "stop");
+	assert_int_equal(r->response.status, 503);
+	assert_string_equal(text_string(&f.calls), "prime\ncancelled\n");
+	api_reply_free(r);
+	text_fini(&f.calls);
+	assert_int_equal(mem_in_use(), before);
+}
+
+static void an_answer_that_is_too_long_is_refused(void **state)
+{
+	struct fake f = { .ipam = true, .hold = true };
+	struct api_reply *r = wait_for_ring(&f);
+
+	(void)state;
+	r->response.body.limit = 4;
+	api_reply_text(r, "12345");
+	assert_int_equal(r->response.status, 500);
+	api_reply_free(r);
+	text_fini(&f.calls);
 }
 
 static void point_to_point_prefixes_have_no_special_addresses(void **state)
@@ -179,8 +426,7 @@ static void point_to_point_prefixes_have_no_special_addresses(void **state)
 	struct fake f = { .refuse = WHY_NONE };
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
-		check(&f, &rows[i]);
+	check_all(&f, rows, ARRAY_COUNT(rows));
 }
 
 static void the_daemons_refusal_becomes_the_answer(void **state)
@@ -230,17 +476,16 @@ static void json_is_given_to_who_wants_it(void **state)
 		struct api_request request = { .method = "GET",
 					       .uri = uris[i],
 					       .wants_json = true };
-		struct api_response response;
+		struct api_reply *reply = handle(&f, &request);
 		json_t *root;
 
-		handle(&f, &request, &response);
-		assert_int_equal(response.status, 200);
-		assert_string_equal(response.content_type, "application/json");
-		root = json_loads(text_string(&response.body), 0, NULL);
+		assert_int_equal(reply->response.status, 200);
+		assert_string_equal(reply->response.content_type, "application/json");
+		root = json_loads(text_string(&reply->response.body), 0, NULL);
 		if (!root)
 			fail_msg("%s is no JSON", uris[i]);
 		json_decref(root);
-		text_fini(&response.body);
+		api_reply_free(reply);
 	}
 }
 
@@ -254,17 +499,17 @@ static void the_read_only_listener_changes_nothing(void **state)
 		struct fake f = { .refuse = WHY_NONE };
 		struct text uri = { 0 };
 		struct api_request request = { .method = method, .read_only = true };
-		struct api_response response;
+		struct api_reply *reply;
 
 		for (const char *p = pattern; *p; p++)
 			text_add_bytes(&uri, *p == '{' ? "1" : p, *p != '}');
 		request.uri = text_string(&uri);
-		handle(&f, &request, &response);
+		reply = handle(&f, &request);
 		if (strcmp(method, "GET") != 0)
 			assert_false(read_only);
-		assert_int_equal(response.status == 403, !read_only);
+		assert_int_equal(reply->response.status == 403, !read_only);
 		assert_string_equal(text_string(&f.calls), "");
-		text_fini(&response.body);
+		api_reply_free(reply);
 		text_fini(&f.calls);
 		text_fini(&uri);
 	}
@@ -321,6 +566,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(good_requests_are_carried_out),
 		cmocka_unit_test(bad_requests_do_nothing_and_say_why),
+		cmocka_unit_test(subnets_are_asked_for),
+		cmocka_unit_test(without_ipam_nobody_chooses),
+		cmocka_unit_test(weave_nets_ipam_paths_work),
+		cmocka_unit_test(addresses_of_ip_paths_stand_alone),
+		cmocka_unit_test(absent_things_are_404),
+		cmocka_unit_test(answers_may_come_later),
+		cmocka_unit_test(an_answer_that_is_too_long_is_refused),
 		cmocka_unit_test(point_to_point_prefixes_have_no_special_addresses),
 		cmocka_unit_test(the_daemons_refusal_becomes_the_answer),
 		cmocka_unit_test(not_ready_is_503_with_the_same_body),

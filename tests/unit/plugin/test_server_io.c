@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -22,6 +23,7 @@
 #include <cmocka.h>
 #include <ev.h>
 
+#include <weave/api.h>
 #include <weave/server_io.h>
 #include "fake_ops.h"
 
@@ -332,6 +334,253 @@ static void connections_are_limited_and_come_back(void **state)
 	exchange(b, connect_status(b), GET("/version"), "3.0.0");
 }
 
+/* --- answers that come later --- */
+
+#define PRIME "GET /ring HTTP/1.1\r\nHost: x\r\n\r\n"
+#define PRIME_ONCE "GET /ring HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+
+static void count_cancel(void *ctx)
+{
+	text_add_string(&((struct fake *)ctx)->calls, "cancelled\n");
+}
+
+static void start_holding(struct bench *b, void (*on_cancel)(void *ctx))
+{
+	b->fake.ipam = true;
+	b->fake.hold = true;
+	b->fake.on_cancel = on_cancel;
+	start(b);
+}
+
+/* Until 'count' operations have begun. */
+static void await_held(struct bench *b, size_t count)
+{
+	ev_tstamp end = ev_time() + PATIENCE_S;
+
+	while (b->fake.held_count < count && ev_time() < end)
+		turn(b);
+	assert_int_equal(b->fake.held_count, count);
+}
+
+static void await_calls(struct bench *b, const char *calls)
+{
+	ev_tstamp end = ev_time() + PATIENCE_S;
+
+	while (strcmp(text_string(&b->fake.calls), calls) != 0 && ev_time() < end)
+		turn(b);
+	assert_string_equal(text_string(&b->fake.calls), calls);
+}
+
+static void await_text(struct bench *b, int fd, const char *expected)
+{
+	ev_tstamp end = ev_time() + PATIENCE_S;
+	struct text got = { 0 };
+	char buffer[4096];
+
+	while (!strstr(text_string(&got), expected) && ev_time() < end) {
+		ssize_t n = recv(fd, buffer, sizeof buffer, 0);
+
+		if (n > 0)
+			text_add_bytes(&got, buffer, (size_t)n);
+		else
+			turn(b);
+	}
+	if (!strstr(text_string(&got), expected))
+		fail_msg("no '%s' in: %s", expected, text_string(&got));
+	text_fini(&got);
+}
+
+/* Longer than any request may take otherwise; then the same connection serves the next one. */
+static void a_request_may_wait_as_long_as_it_takes(void **state)
+{
+	struct bench *b = *state;
+	ev_tstamp until;
+	char c;
+	int fd;
+
+	b->config.idle_timeout_s = 1;
+	b->config.request_time_s = 1;
+	start_holding(b, count_cancel);
+	fd = connect_unix(b);
+	send_text(b, fd, PRIME, strlen(PRIME));
+	await_held(b, 1);
+	until = ev_time() + 3.5; /* three times what would end another request */
+	while (ev_time() < until) {
+		turn(b);
+		assert_int_equal(recv(fd, &c, 1, 0), -1);
+	}
+	api_reply_text(b->fake.held[0], "here it is");
+	await_text(b, fd, "here it is\n");
+	send_text(b, fd, PRIME_ONCE, strlen(PRIME_ONCE));
+	await_held(b, 2);
+	api_reply_text(b->fake.held[1], "and another");
+	await_text(b, fd, "and another\n");
+	close(fd);
+	assert_string_equal(text_string(&b->fake.calls), "prime\nprime\n");
+}
+
+static void a_client_that_goes_away_cancels(void **state)
+{
+	struct bench *b = *state;
+	int stays, goes;
+
+	start_holding(b, count_cancel);
+	stays = connect_unix(b);
+	send_text(b, stays, PRIME_ONCE, strlen(PRIME_ONCE));
+	await_held(b, 1);
+	goes = connect_unix(b);
+	send_text(b, goes, PRIME_ONCE, strlen(PRIME_ONCE));
+	await_held(b, 2);
+	close(goes);
+	await_calls(b, "prime\nprime\ncancelled\n");
+	api_reply_text(b->fake.held[0], "for who stayed");
+	await_text(b, stays, "for who stayed");
+	close(stays);
+}
+
+/* It has sent the next request before the first was answered: its end is not the next thing that
+ * the socket tells. */
+static void a_hasty_client_that_goes_away_cancels(void **state)
+{
+	struct bench *b = *state;
+	int hasty, patient;
+
+	b->config.request_time_s = 1;
+	start_holding(b, count_cancel);
+	patient = connect_unix(b);
+	send_text(b, patient, PRIME PRIME_ONCE, strlen(PRIME PRIME_ONCE));
+	hasty = connect_unix(b);
+	send_text(b, hasty, PRIME PRIME_ONCE, strlen(PRIME PRIME_ONCE));
+	await_held(b, 2);
+	close(hasty);
+	await_calls(b, "prime\nprime\ncancelled\n");
+	api_reply_text(b->fake.held[0], "the first");
+	await_text(b, patient, "the first\n");
+	await_held(b, 3);
+	api_reply_text(b->fake.held[2], "the second");
+	await_text(b, patient, "the second\n");
+	close(patient);
+}
+
+static void an_operation_without_cancel_ends_in_its_own_time(void **state)
+{
+	struct bench *b = *state;
+	int fd;
+
+	start_holding(b, NULL);
+	fd = connect_unix(b);
+	send_text(b, fd, PRIME_ONCE, strlen(PRIME_ONCE));
+	await_held(b, 1);
+	close(fd);
+	/* The server has seen it when it serves others again. */
+	exchange(b, connect_unix(b), GET("/version"), "3.0.0");
+	api_reply_text(b->fake.held[0], "nobody reads this");
+	exchange(b, connect_unix(b), GET("/version"), "3.0.0");
+}
+
+/* Answered in one turn, before libmicrohttpd has taken the connection back, the client closes. */
+static void an_answer_for_a_closed_socket_is_dropped(void **state)
+{
+	struct bench *b = *state;
+	int fd;
+
+	start_holding(b, count_cancel);
+	fd = connect_unix(b);
+	send_text(b, fd, PRIME_ONCE, strlen(PRIME_ONCE));
+	await_held(b, 1);
+	api_reply_text(b->fake.held[0], "too late");
+	close(fd);
+	exchange(b, connect_unix(b), GET("/version"), "3.0.0");
+	assert_string_equal(text_string(&b->fake.calls), "prime\n");
+}
+
+static void those_who_wait_are_told_that_the_server_stops(void **state)
+{
+	struct bench *b = *state;
+	struct text answer = { 0 };
+	int fds[3];
+
+	start_holding(b, count_cancel);
+	for (size_t i = 0; i < 3; i++) {
+		fds[i] = connect_unix(b);
+		send_text(b, fds[i], PRIME, strlen(PRIME));
+		await_held(b, i + 1);
+	}
+	close(fds[1]); /* not seen before the end */
+	server_free(b->server);
+	b->server = NULL;
+	assert_string_equal(text_string(&b->fake.calls),
+			    "prime\nprime\nprime\ncancelled\ncancelled\ncancelled\n");
+	for (size_t i = 0; i < 3; i += 2) {
+		assert_true(receive(b, fds[i], &answer));
+		assert_non_null(strstr(text_string(&answer), "503"));
+		assert_non_null(strstr(text_string(&answer), "the router stops\n"));
+		text_fini(&answer);
+		close(fds[i]);
+	}
+}
+
+/* A request that is read while the server stops is not begun. */
+static void nothing_is_begun_while_the_server_stops(void **state)
+{
+	struct bench *b = *state;
+	struct text answer = { 0 };
+	int waits, late;
+
+	start_holding(b, count_cancel);
+	waits = connect_unix(b);
+	late = connect_unix(b);
+	send_text(b, late, "GET", 3);
+	send_text(b, waits, PRIME, strlen(PRIME));
+	await_held(b, 1);
+	assert_int_equal(send(late, PRIME + 3, strlen(PRIME) - 3, MSG_NOSIGNAL),
+			 (int)strlen(PRIME) - 3);
+	server_free(b->server);
+	b->server = NULL;
+	assert_int_equal(b->fake.held_count, 1);
+	assert_true(receive(b, late, &answer));
+	text_fini(&answer);
+	close(waits);
+	close(late);
+}
+
+static void those_who_wait_leave_room_for_others(void **state)
+{
+	struct bench *b = *state;
+	int fds[1000];
+	size_t waiting = 0;
+
+	start_holding(b, count_cancel);
+	for (size_t i = 0; i < 900; i++) {
+		fds[i] = connect_unix(b);
+		send_text(b, fds[i], PRIME, strlen(PRIME));
+		turn(b);
+	}
+	await_held(b, 900);
+	for (const char *at = text_string(&b->fake.calls); (at = strstr(at, "cancelled")); at++)
+		waiting++;
+	assert_int_equal(waiting, 4);
+	await_text(b, fds[899], "503");
+	/* What does not wait for other routers goes on, at once or not. */
+	exchange(b, connect_unix(b), GET("/version"), "3.0.0");
+	fds[900] = connect_unix(b);
+	send_text(b, fds[900], "DELETE /expose HTTP/1.1\r\nHost: x\r\n\r\n", 37);
+	await_held(b, 901);
+	api_reply_text(b->fake.held[900], "hidden");
+	await_text(b, fds[900], "hidden");
+	/* Room again. */
+	close(fds[0]);
+	close(fds[1]);
+	exchange(b, connect_unix(b), GET("/version"), "3.0.0");
+	fds[901] = connect_unix(b);
+	send_text(b, fds[901], PRIME, strlen(PRIME));
+	await_held(b, 902);
+	api_reply_text(b->fake.held[901], "found room");
+	await_text(b, fds[901], "found room");
+	for (size_t i = 2; i < 902; i++)
+		close(fds[i]);
+}
+
 static void the_socket_is_for_root_and_the_group(void **state)
 {
 	struct bench *b = *state;
@@ -436,11 +685,26 @@ int main(void)
 		SERVER_TEST(slow_requests_are_dropped),
 		SERVER_TEST(clients_that_never_read_hold_nobody_up),
 		SERVER_TEST(connections_are_limited_and_come_back),
+		SERVER_TEST(a_request_may_wait_as_long_as_it_takes),
+		SERVER_TEST(a_client_that_goes_away_cancels),
+		SERVER_TEST(a_hasty_client_that_goes_away_cancels),
+		SERVER_TEST(an_operation_without_cancel_ends_in_its_own_time),
+		SERVER_TEST(an_answer_for_a_closed_socket_is_dropped),
+		SERVER_TEST(those_who_wait_are_told_that_the_server_stops),
+		SERVER_TEST(nothing_is_begun_while_the_server_stops),
+		SERVER_TEST(those_who_wait_leave_room_for_others),
 		SERVER_TEST(the_socket_is_for_root_and_the_group),
 		SERVER_TEST(a_second_router_is_refused),
 		SERVER_TEST(stale_sockets_go_and_other_files_stay),
 		SERVER_TEST(a_taken_port_is_named_and_leaves_nothing),
 	};
 
+	struct rlimit files;
+
+	/* Both ends of a thousand connections. */
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < 4096) {
+		files.rlim_cur = files.rlim_max < 4096 ? files.rlim_max : 4096;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
