@@ -209,12 +209,13 @@ static void flush(struct net *w, unsigned n)
 
 	for (uint32_t i = 0; i < o->datagrams_count; i++) {
 		unsigned to = o->datagrams[i].to.ip.b[3] - 1u;
+		uint8_t *copy = mem_copy(o->datagrams[i].data, o->datagrams[i].size);
 
 		if (to < NODES && w->nodes[to].engine)
 			router_on_datagram(engine_router(w->nodes[to].engine),
-					   (struct netaddr){ ip_of(n), PORT },
-					   bytes_of(o->datagrams[i].data, o->datagrams[i].size),
-					   w->now);
+					   (struct netaddr){ ip_of(n), PORT }, copy,
+					   o->datagrams[i].size, w->now);
+		mem_free(copy);
 	}
 	outbox_clear(o);
 }
