@@ -45,6 +45,12 @@ void status_fini(struct status *s)
 		mem_free(s->broadcast_routes[i].via);
 	for (size_t i = 0; i < s->endpoints_count; i++)
 		mem_free(s->endpoints[i].ips);
+	for (size_t i = 0; i < s->universes_count; i++) {
+		mem_free(s->universes[i].owners);
+		mem_free(s->universes[i].entries);
+		mem_free(s->universes[i].pendings);
+		mem_free(s->universes[i].waiting_for);
+	}
 	for (size_t i = 0; i < s->owned_count; i++)
 		mem_free(s->owned[i]);
 	mem_free(s->targets);
@@ -56,6 +62,8 @@ void status_fini(struct status *s)
 	mem_free(s->drops);
 	mem_free(s->warnings);
 	mem_free(s->trusted_subnets);
+	mem_free(s->universes);
+	mem_free(s->default_subnets);
 	mem_free(s->owned);
 	status_init(s);
 }
@@ -138,4 +146,34 @@ void status_add_warning(struct status *s, const char *text)
 void status_add_trusted_subnet(struct status *s, const char *text)
 {
 	APPEND(s->trusted_subnets, s->trusted_subnets_count, text);
+}
+
+struct status_universe *status_add_universe(struct status *s)
+{
+	return APPEND(s->universes, s->universes_count, (struct status_universe){ 0 });
+}
+
+struct status_ipam_owner *status_universe_add_owner(struct status_universe *u)
+{
+	return APPEND(u->owners, u->owners_count, (struct status_ipam_owner){ 0 });
+}
+
+struct status_ipam_entry *status_universe_add_entry(struct status_universe *u)
+{
+	return APPEND(u->entries, u->entries_count, (struct status_ipam_entry){ 0 });
+}
+
+void status_universe_add_pending(struct status_universe *u, const char *container, struct cidr cidr)
+{
+	APPEND(u->pendings, u->pendings_count, (struct status_ipam_pending){ container, cidr });
+}
+
+void status_universe_add_waiting(struct status_universe *u, peer_name peer, const char *nickname)
+{
+	APPEND(u->waiting_for, u->waiting_for_count, (struct status_named){ peer, nickname });
+}
+
+void status_add_default_subnet(struct status *s, struct cidr subnet)
+{
+	APPEND(s->default_subnets, s->default_subnets_count, subnet);
 }

@@ -4,6 +4,8 @@
 
 #include <weave/must.h>
 
+#include "engine_ipam_status.h"
+
 static const char *overlay_text(uint8_t overlay)
 {
 	switch (overlay) {
@@ -203,6 +205,14 @@ static void add_counters(struct engine *e, struct status *s)
 				      "another --name");
 }
 
+static void add_universes(struct engine *e, struct status *s)
+{
+	const struct ipam *ipam;
+
+	for (size_t i = 0; (ipam = engine_ipam(e, i)); i++)
+		engine_ipam_status_add(ipam, gossip_topology(engine_gossip(e)), s);
+}
+
 void engine_status_fill(struct engine *e, const struct gossip_config *config, struct mono now,
 			struct status *s)
 {
@@ -224,4 +234,5 @@ void engine_status_fill(struct engine *e, const struct gossip_config *config, st
 	add_peers(e, config->name, s);
 	add_endpoints(e, config->name, now, s);
 	add_counters(e, s);
+	add_universes(e, s);
 }

@@ -47,37 +47,80 @@ static uint64_t count_own(const struct ipam *i)
 	return own;
 }
 
-static struct owner *owners_of(const struct ipam *i, size_t *count)
+/* Where 'owner' is in the sorted list, or belongs. */
+static size_t owner_place(const struct ipam_owner *list, size_t count, struct owner owner)
 {
-	struct owner *list = mem_new(ring_count(&i->ring) + 1, sizeof *list);
-	const struct run *run = ring_from(&i->ring, 0);
+	size_t low = 0, high = count;
 
-	*count = 0;
-	for (; run; run = ring_from(&i->ring, run->end)) {
-		size_t low = 0, high = *count;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		struct owner o = { list[middle].peer, list[middle].store_id };
 
-		while (low < high) {
-			size_t middle = low + (high - low) / 2;
+		if (owner_compare(o, owner) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
 
-			if (owner_compare(list[middle], run->owner) < 0)
-				low = middle + 1;
-			else
-				high = middle;
-		}
-		if (low < *count && owner_equal(list[low], run->owner))
-			continue;
-		memmove(&list[low + 1], &list[low], (*count - low) * sizeof *list);
-		list[low] = run->owner;
+static void add_run(struct ipam_owner **list, size_t *count, const struct run *run)
+{
+	size_t at = owner_place(*list, *count, run->owner);
+	struct ipam_owner *o = *list + at;
+
+	if (at == *count || o->peer != run->owner.name || o->store_id != run->owner.store_id) {
+		if ((*count & (*count - 1)) == 0)
+			*list = mem_resize(*list, *count ? 2 * *count : 1, sizeof **list);
+		o = *list + at;
+		memmove(o + 1, o, (*count - at) * sizeof *o);
+		*o = (struct ipam_owner){ .peer = run->owner.name,
+					  .store_id = run->owner.store_id };
 		++*count;
 	}
-	return list;
+	o->owned += run->end - run->start;
+}
+
+static void look_up_owner(const struct ipam *i, struct ipam_owner *o)
+{
+	const struct span all = { 0, i->config.universe.size };
+	const struct peer *p = peer_find(i, o->peer);
+
+	if (o->peer == i->self.name) {
+		/* A seed's part has no store id before it is bound to one. */
+		o->known = o->reachable = !o->store_id || o->store_id == i->self.store_id;
+		o->former = !o->known;
+		if (o->store_id == i->self.store_id)
+			o->free = space_free(&i->space, all);
+	} else if (p && p->known && (!o->store_id || p->store_id == o->store_id)) {
+		o->known = true;
+		o->reachable = p->reachable;
+		if (o->store_id && p->space && p->space->ring_id == i->ring_id)
+			o->free = peer_free(i, p, all);
+	} else {
+		o->former = p && p->known && p->reachable;
+	}
+}
+
+size_t ipam_owners(const struct ipam *i, struct ipam_owner **list)
+{
+	const struct run *run = ring_from(&i->ring, 0);
+	size_t count = 0;
+
+	*list = NULL;
+	for (; run; run = ring_from(&i->ring, run->end))
+		add_run(list, &count, run);
+	for (size_t n = 0; n < count; n++)
+		look_up_owner(i, *list + n);
+	return count;
 }
 
 void ipam_status(const struct ipam *i, struct ipam_status *s)
 {
-	size_t owners;
+	struct ipam_owner *list;
+	size_t owners = ipam_owners(i, &list);
 
-	mem_free(owners_of(i, &owners));
+	mem_free(list);
 	*s = (struct ipam_status){
 		.phase = phase_of(i),
 		.universe = i->config.universe,
@@ -103,31 +146,37 @@ void ipam_status(const struct ipam *i, struct ipam_status *s)
 	s->own_unconfirmed = s->own - i->space.owned_size;
 }
 
-bool ipam_owner_at(const struct ipam *i, size_t index, struct ipam_owner *owner)
+bool ipam_piece_at(const struct ipam *i, uint64_t from, struct ipam_piece *piece)
 {
-	size_t count;
-	struct owner *list = owners_of(i, &count);
-	struct owner o = index < count ? list[index] : (struct owner){ 0, 0 };
-	const struct run *run = ring_from(&i->ring, 0);
-	const struct peer *p = peer_find(i, o.name);
+	const struct run *run = ring_from(&i->ring, from);
 
-	mem_free(list);
-	if (index >= count)
-		return false;
-	*owner = (struct ipam_owner){ .peer = o.name, .store_id = o.store_id };
-	for (; run; run = ring_from(&i->ring, run->end))
-		if (owner_equal(run->owner, o))
-			owner->owned += run->end - run->start;
-	if (owner_equal(o, i->self)) {
-		owner->known = owner->reachable = true;
-		owner->free = space_free(&i->space, (struct span){ 0, i->config.universe.size });
-	} else if (p && p->known && p->store_id == o.store_id) {
-		owner->known = true;
-		owner->reachable = p->reachable;
-		if (p->space && p->space->ring_id == i->ring_id)
-			owner->free = peer_free(i, p, (struct span){ 0, i->config.universe.size });
+	if (run)
+		*piece = (struct ipam_piece){ .span = { run->start, run->end },
+					      .owner = run->owner.name,
+					      .store_id = run->owner.store_id,
+					      .epoch = run->epoch,
+					      .counter = run->counter };
+	return run != NULL;
+}
+
+size_t ipam_pendings(const struct ipam *i, struct ipam_pending **list)
+{
+	static const enum ipam_pending_type types[] = {
+		[REQUEST_ALLOCATE] = IPAM_PENDING_ALLOCATE,
+		[REQUEST_CLAIM] = IPAM_PENDING_CLAIM,
+		[REQUEST_PRIME] = IPAM_PENDING_PRIME,
+	};
+	struct ipam_pending *to = mem_new(i->requests.count + 1, sizeof *to);
+
+	*list = to;
+	for (struct list *l = i->requests.waiting.next; l != &i->requests.waiting; l = l->next) {
+		const struct request *r = list_entry(l, struct request, link);
+
+		*to++ = (struct ipam_pending){ types[r->type],
+					       { r->container, r->container_size },
+					       r->want };
 	}
-	return true;
+	return (size_t)(to - *list);
 }
 
 /* Whoever decides in our place, or could vote with us and has not, whether it can be reached or

@@ -91,6 +91,11 @@ static void get_connections(struct exchange *x)
 	answer_status(x, status_render_connections, status_json_connections);
 }
 
+static void get_status_ipam(struct exchange *x)
+{
+	answer_status(x, status_render_ipam, status_json_ipam);
+}
+
 static void get_status_peers(struct exchange *x)
 {
 	answer_status(x, status_render_peers, status_json_peers);
@@ -335,11 +340,6 @@ static void post_stop(struct exchange *x)
 	x->ops->stop(x->ops->ctx);
 }
 
-static void no_ipam(struct exchange *x)
-{
-	exchange_error(x, 404, "this router does not run IPAM");
-}
-
 static void no_dns(struct exchange *x)
 {
 	exchange_error(x, 404, "this router does not run WeaveDNS");
@@ -354,7 +354,7 @@ static const struct route routes[] = {
 	{ "GET", "/status/connections", get_connections, READ_ONLY, "" },
 	{ "GET", "/status/peers", get_status_peers, READ_ONLY, "" },
 	{ "GET", "/status/dns", no_dns, READ_ONLY, NULL },
-	{ "GET", "/status/ipam", no_ipam, READ_ONLY, NULL },
+	{ "GET", "/status/ipam", get_status_ipam, READ_ONLY | IPAM, "" },
 	{ "GET", "/report", get_report, READ_ONLY, "format " },
 	{ "GET", "/metrics", get_metrics, READ_ONLY, "" },
 	{ "GET", "/version", get_version, READ_ONLY, "" },

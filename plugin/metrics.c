@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include <weave/must.h>
+
 static void describe(struct text *out, const char *name, const char *type, const char *help)
 {
 	text_add(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
@@ -123,6 +125,115 @@ static void add_traffic(const struct status *s, struct text *out)
 		 frames_in, frames_out);
 }
 
+/* --- addresses: one line per universe ------------------------------------------------------ */
+
+/* A number of the snapshot: where it is in struct status_universe, a uint64_t. */
+struct universe_metric {
+	const char *name, *type, *help;
+	size_t offset;
+};
+
+#define FIELD(name) offsetof(struct status_universe, name)
+
+static const struct universe_metric universe_metrics[] = {
+	{ "weave_max_ips", "gauge", "Size of the IP address range.", FIELD(size) },
+	{ "weave_ipam_pending_allocates", "gauge", "Number of allocations that wait.",
+	  FIELD(pending_allocates) },
+	{ "weave_ipam_pending_claims", "gauge", "Number of claims that wait.",
+	  FIELD(pending_claims) },
+	{ "weave_ipam_own", "gauge", "Addresses that this peer owns.", FIELD(own) },
+	{ "weave_ipam_own_free", "gauge", "Of these, those that it may give out.",
+	  FIELD(own_free) },
+	{ "weave_ipam_unconfirmed", "gauge",
+	  "Addresses taken over that are not used before every peer has answered.",
+	  FIELD(own_unconfirmed) },
+	{ "weave_ipam_disputed", "gauge", "Addresses of containers here that another peer owns.",
+	  FIELD(disputed) },
+	{ "weave_ipam_taken_away_total", "counter",
+	  "Addresses that other peers took over from this one.", FIELD(disputes_total) },
+	{ "weave_ipam_ring_pieces", "gauge", "Pieces of the ring of owners.", FIELD(runs) },
+	{ "weave_ipam_asked_total", "counter", "Questions of other peers for space.",
+	  FIELD(asked_total) },
+	{ "weave_ipam_granted_total", "counter", "Of these, granted.", FIELD(granted_total) },
+	{ "weave_ipam_refused_total", "counter", "Of these, refused.", FIELD(refused_total) },
+};
+
+/* 'labels' end with a comma. */
+static void add_universe_value(struct text *out, const char *name, const char *labels,
+			       const struct status_universe *u, double value)
+{
+	char range[CIDR_TEXT_SIZE];
+
+	text_add(out, "%s{%srange=\"%s\"} %.15g\n", name, labels, cidr_text(u->range, range),
+		 value);
+}
+
+static void add_universe_metrics(const struct status *s, struct text *out)
+{
+	for (size_t m = 0; m < ARRAY_COUNT(universe_metrics); m++) {
+		const struct universe_metric *metric = &universe_metrics[m];
+
+		describe(out, metric->name, metric->type, metric->help);
+		for (size_t i = 0; i < s->universes_count; i++) {
+			uint64_t value;
+
+			memcpy(&value, (const char *)&s->universes[i] + metric->offset,
+			       sizeof value);
+			add_universe_value(out, metric->name, "", &s->universes[i], (double)value);
+		}
+	}
+}
+
+static void add_unreachable(const struct status *s, struct text *out)
+{
+	const struct status_universe *u;
+
+	describe(out, "weave_ipam_unreachable_count", "gauge",
+		 "Number of owners of addresses that cannot be reached.");
+	for (size_t i = 0; i < s->universes_count; i++) {
+		u = &s->universes[i];
+		add_universe_value(out, "weave_ipam_unreachable_count", "", u,
+				   (double)status_unreachable(u).owners);
+	}
+	describe(out, "weave_ipam_unreachable_percentage", "gauge",
+		 "Percentage of all addresses that belong to owners that cannot be reached.");
+	for (size_t i = 0; i < s->universes_count; i++) {
+		u = &s->universes[i];
+		add_universe_value(out, "weave_ipam_unreachable_percentage", "", u,
+				   status_percent(status_unreachable(u).addresses, u->size));
+	}
+}
+
+static void add_universe_flags(const struct status *s, struct text *out)
+{
+	describe(out, "weave_ipam_ready", "gauge", "Whether addresses are given out.");
+	for (size_t i = 0; i < s->universes_count; i++)
+		add_universe_value(out, "weave_ipam_ready", "", &s->universes[i],
+				   s->universes[i].ready);
+	describe(out, "weave_ipam_foreign_ring", "gauge",
+		 "Whether a peer with another ring was heard.");
+	for (size_t i = 0; i < s->universes_count; i++)
+		add_universe_value(out, "weave_ipam_foreign_ring", "", &s->universes[i],
+				   s->universes[i].foreign_ring != 0);
+	describe(out, "weave_ipam_disk_fails", "gauge", "Whether nothing can be made durable.");
+	for (size_t i = 0; i < s->universes_count; i++)
+		add_universe_value(out, "weave_ipam_disk_fails", "", &s->universes[i],
+				   s->universes[i].disk != NULL);
+}
+
+static void add_universes(const struct status *s, struct text *out)
+{
+	if (s->universes_count == 0)
+		return;
+	describe(out, "weave_ips", "gauge", "Number of IP addresses in use.");
+	for (size_t i = 0; i < s->universes_count; i++)
+		add_universe_value(out, "weave_ips", "state=\"local-used\",", &s->universes[i],
+				   (double)s->universes[i].active);
+	add_universe_metrics(s, out);
+	add_unreachable(s, out);
+	add_universe_flags(s, out);
+}
+
 void metrics_render(const struct status *s, struct text *out)
 {
 	add_connections(s, out);
@@ -151,6 +262,7 @@ void metrics_render(const struct status *s, struct text *out)
 		  "Entries that only digest repair brought.", s->store.repairs);
 	add_value(out, "weave_store_conflicts_total", "counter",
 		  "Merges of two values under one version.", s->store.conflicts);
+	add_universes(s, out);
 	add_value(out, "weave_ready", "gauge", "Whether the router is ready.", s->ready);
 	add_value(out, "weave_uptime_seconds", "gauge", "Seconds since the router started.",
 		  s->uptime_ms / 1000);

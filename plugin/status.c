@@ -62,8 +62,7 @@ static void add_padded(struct text *out, const char *raw, size_t width)
 	pad(out, status_clean(out, raw), width);
 }
 
-/* "7a:00:11:22:33:44(host1)" */
-static void add_peer(struct text *out, peer_name name, const char *nickname, size_t width)
+void status_peer_text(struct text *out, peer_name name, const char *nickname, size_t width)
 {
 	char text[PEER_NAME_TEXT_SIZE];
 	size_t length;
@@ -146,7 +145,7 @@ void status_render(const struct status *s, struct text *out)
 	else
 		text_add(out, "       Protocol: weave %u..%u\n", s->protocol_min, s->protocol_max);
 	text_add_string(out, "           Name: ");
-	add_peer(out, s->name, s->nickname, 0);
+	status_peer_text(out, s->name, s->nickname, 0);
 	text_add(out, "\n     Encryption: %s\n", s->encryption ? "enabled" : "disabled");
 	text_add(out, "  PeerDiscovery: %s\n", s->discovery ? "enabled" : "disabled");
 	text_add(out, "        Targets: %zu\n", operator_targets(s));
@@ -156,6 +155,7 @@ void status_render(const struct status *s, struct text *out)
 	for (size_t i = 0; i < s->warnings_count; i++)
 		add_list_line("Warning", &s->warnings[i], 1, out);
 	text_add_string(out, "\n");
+	status_render_ipam_section(s, out);
 }
 
 void status_render_targets(const struct status *s, struct text *out)
@@ -176,7 +176,7 @@ static void add_live_info(const struct status *s, const struct status_connection
 		add_padded(out, c->encrypted ? "encrypted " : "unencrypted ", ENCRYPTED_WIDTH + 1);
 	add_padded(out, c->overlay ? c->overlay : "none", OVERLAY_WIDTH);
 	text_add_string(out, " ");
-	add_peer(out, c->peer, c->nickname, 0);
+	status_peer_text(out, c->peer, c->nickname, 0);
 	if (c->encrypted)
 		text_add_string(out, " encrypted=true");
 	if (c->mtu)
@@ -226,7 +226,7 @@ void status_render_peers(const struct status *s, struct text *out)
 
 		if (!p->reachable)
 			continue;
-		add_peer(out, p->name, p->nickname, 0);
+		status_peer_text(out, p->name, p->nickname, 0);
 		text_add_string(out, "\n");
 		for (size_t j = 0; j < p->connections_count; j++) {
 			const struct status_peer_connection *c = &p->connections[j];
@@ -234,7 +234,7 @@ void status_render_peers(const struct status *s, struct text *out)
 			text_add_string(out, c->outbound ? "   -> " : "   <- ");
 			add_padded(out, c->address, ADDRESS_WIDTH);
 			text_add_string(out, " ");
-			add_peer(out, c->peer, c->nickname, PEER_WIDTH);
+			status_peer_text(out, c->peer, c->nickname, PEER_WIDTH);
 			text_add(out, " %s\n", c->established ? "established" : "pending");
 		}
 	}

@@ -359,6 +359,162 @@ static json_t *router_json(const struct status *s)
 	return o;
 }
 
+static json_t *cidr_json(struct cidr cidr)
+{
+	char text[CIDR_TEXT_SIZE];
+
+	return json_string(cidr_text(cidr, text));
+}
+
+/* Weave Net's object for the vote; null once there is a ring. */
+static json_t *vote_json(const struct status_universe *u)
+{
+	json_t *o;
+
+	if (!u->voting || u->ring_id)
+		return json_null();
+	o = json_object();
+	put_bool(o, "Elector", true);
+	put_number(o, "KnownNodes", u->votes);
+	put_number(o, "Quorum", u->electors / 2 + 1);
+	return o;
+}
+
+static json_t *ipam_entries_json(const struct status_universe *u)
+{
+	json_t *list = json_array();
+	char ip[IP_TEXT_SIZE];
+
+	for (size_t i = 0; i < u->entries_count; i++) {
+		const struct status_ipam_entry *e = &u->entries[i];
+		json_t *o = json_object();
+
+		put(o, "Token", json_string(ip_text(e->token, ip)));
+		put_number(o, "Size", e->size);
+		put(o, "Peer", name_json(e->peer));
+		put_text(o, "Nickname", e->nickname);
+		put_bool(o, "IsKnownPeer", e->known);
+		put_number(o, "Version", e->version);
+		append(list, o);
+	}
+	return list;
+}
+
+static json_t *ipam_owners_json(const struct status_universe *u)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < u->owners_count; i++) {
+		const struct status_ipam_owner *owner = &u->owners[i];
+		json_t *o = json_object();
+
+		put(o, "Peer", name_json(owner->peer));
+		put_text(o, "Nickname", owner->nickname);
+		put_id(o, "StoreID", owner->store_id);
+		put_number(o, "Owned", owner->owned);
+		put(o, "Percentage", json_real(status_percent(owner->owned, u->size)));
+		put_bool(o, "Self", owner->self);
+		put_bool(o, "IsKnownPeer", owner->known);
+		put_bool(o, "Reachable", owner->reachable);
+		put_bool(o, "FormerDisk", owner->former);
+		put(o, "Free",
+		    owner->reachable ? json_integer((json_int_t)owner->free) : json_null());
+		append(list, o);
+	}
+	return list;
+}
+
+static json_t *named_json(const struct status_named *list, size_t count)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < count; i++) {
+		json_t *o = json_object();
+
+		put(o, "Peer", name_json(list[i].peer));
+		put_text(o, "Nickname", list[i].nickname);
+		append(array, o);
+	}
+	return array;
+}
+
+static void put_pendings(json_t *o, const struct status_universe *u)
+{
+	json_t *claims = json_array(), *allocates = json_array();
+
+	for (size_t i = 0; i < u->pendings_count; i++) {
+		const struct status_ipam_pending *p = &u->pendings[i];
+		json_t *claim;
+
+		if (p->cidr.ip.family == 0) {
+			append(allocates, text_json(p->container));
+			continue;
+		}
+		claim = json_object();
+		put_text(claim, "Ident", p->container);
+		put(claim, "CIDR", cidr_json(p->cidr));
+		append(claims, claim);
+	}
+	put(o, "PendingClaims", claims);
+	put(o, "PendingAllocates", allocates);
+}
+
+/* What Weave Net's report does not have. */
+static void put_universe_state(json_t *o, const struct status_universe *u)
+{
+	put_text(o, "Status", u->state ? u->state : u->phase);
+	put_text(o, "Phase", u->phase);
+	put_bool(o, "Ready", u->ready);
+	put_id(o, "RingID", u->ring_id);
+	put(o, "Owners", ipam_owners_json(u));
+	put_number(o, "EntriesTotal", u->runs);
+	put_number(o, "Own", u->own);
+	put_number(o, "OwnFree", u->own_free);
+	put_number(o, "Unconfirmed", u->own_unconfirmed);
+	put_number(o, "Dying", u->dying);
+	put_number(o, "Disputed", u->disputed);
+	put_number(o, "TakenAway", u->disputes_total);
+	put_number(o, "Electors", u->electors);
+	put_number(o, "Votes", u->votes);
+	put(o, "WaitingFor", named_json(u->waiting_for, u->waiting_for_count));
+	put(o, "ForeignRing", named_json(&u->foreign_peer, u->foreign_ring != 0));
+	put_text(o, "DiskError", u->disk);
+	put_number(o, "Asked", u->asked_total);
+	put_number(o, "Granted", u->granted_total);
+	put_number(o, "Refused", u->refused_total);
+}
+
+static json_t *universe_json(const struct status *s, const struct status_universe *u)
+{
+	json_t *o = json_object();
+
+	put(o, "Paxos", vote_json(u));
+	put(o, "Range", cidr_json(u->range));
+	put_number(o, "RangeNumIPs", u->size);
+	put_number(o, "ActiveIPs", u->active);
+	put(o, "DefaultSubnet", cidr_json(status_default_subnet(s, u)));
+	put(o, "Entries", ipam_entries_json(u));
+	put_pendings(o, u);
+	put_universe_state(o, u);
+	return o;
+}
+
+/* Weave Net has one universe: the object is that of the first. */
+json_t *status_json_ipam(const struct status *s)
+{
+	json_t *o, *others = json_array();
+
+	if (s->universes_count == 0) {
+		json_decref(others);
+		return json_null();
+	}
+	o = universe_json(s, &s->universes[0]);
+	for (size_t i = 1; i < s->universes_count; i++)
+		append(others, universe_json(s, &s->universes[i]));
+	put(o, "OtherUniverses", others);
+	return o;
+}
+
 json_t *status_json(const struct status *s)
 {
 	json_t *o = json_object();
@@ -366,6 +522,8 @@ json_t *status_json(const struct status *s)
 	put_bool(o, "Ready", s->ready);
 	put_text(o, "Version", s->version);
 	put(o, "Router", router_json(s));
+	if (s->universes_count)
+		put(o, "IPAM", status_json_ipam(s));
 	return o;
 }
 

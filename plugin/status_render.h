@@ -17,6 +17,9 @@ void status_render(const struct status *s, struct text *out);
 void status_render_targets(const struct status *s, struct text *out);
 void status_render_connections(const struct status *s, struct text *out);
 void status_render_peers(const struct status *s, struct text *out);
+void status_render_ipam(const struct status *s, struct text *out);
+/* "Service: ipam" of status_render. */
+void status_render_ipam_section(const struct status *s, struct text *out);
 
 /* One line: identity (12 characters at most), MAC, addresses. */
 void status_render_attachment(const struct api_attachment *a, struct text *out);
@@ -29,6 +32,7 @@ struct json_t *status_json(const struct status *s); /* what `weave report` shows
 struct json_t *status_json_targets(const struct status *s);
 struct json_t *status_json_connections(const struct status *s);
 struct json_t *status_json_peers(const struct status *s);
+struct json_t *status_json_ipam(const struct status *s);
 struct json_t *status_json_attachment(const struct api_attachment *a);
 struct json_t *status_json_owned(const struct api_attachments *all); /* GET /ip */
 
@@ -38,5 +42,18 @@ bool status_json_write(const struct json_t *value, size_t flags, struct text *ou
 /* Appends 'raw' (NULL counts as empty) without anything that a terminal might obey; returns the
  * number of characters, which is not that of bytes. */
 size_t status_clean(struct text *out, const char *raw);
+/* "7a:00:11:22:33:44(host1)", and blanks up to 'width' characters. */
+void status_peer_text(struct text *out, peer_name name, const char *nickname, size_t width);
+
+double status_percent(uint64_t part, uint64_t whole);
+/* The one within the universe, or all of that. */
+struct cidr status_default_subnet(const struct status *s, const struct status_universe *u);
+
+/* Owners whose peer cannot be reached, or has another disk now. */
+struct status_unreachable {
+	uint64_t owners, addresses;
+};
+
+struct status_unreachable status_unreachable(const struct status_universe *u);
 
 #endif

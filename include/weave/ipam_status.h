@@ -48,15 +48,38 @@ struct ipam_owner {
 	peer_name peer;
 	uint64_t store_id;
 	uint64_t owned; /* addresses */
-	bool known;	/* a peer entry with this store id is known */
+	bool known;	/* a peer entry with this store id, or any when it is 0, is known */
 	bool reachable;
+	bool former;   /* the peer can be reached, but has another store id */
 	uint64_t free; /* as advertised; meaningful when reachable */
 };
 
-/* Owners by name and store id, each with all that it owns; the index-th, false at the end. */
-bool ipam_owner_at(const struct ipam *i, size_t index, struct ipam_owner *owner);
+/* All owners, by name and store id, each with all that it owns: *list is new, for mem_free. */
+size_t ipam_owners(const struct ipam *i, struct ipam_owner **list);
 
 /* Whom an election (votes) or a takeover (answers) waits for: the index-th, false at the end. */
 bool ipam_waiting_for(const struct ipam *i, size_t index, peer_name *peer);
+
+/* A piece of the ring. */
+struct ipam_piece {
+	struct span span;
+	peer_name owner;
+	uint64_t store_id;
+	uint32_t epoch, counter; /* of its version */
+};
+
+/* The first one that ends behind 'from'; false at the end. */
+bool ipam_piece_at(const struct ipam *i, uint64_t from, struct ipam_piece *piece);
+
+enum ipam_pending_type { IPAM_PENDING_ALLOCATE, IPAM_PENDING_CLAIM, IPAM_PENDING_PRIME };
+
+struct ipam_pending {
+	enum ipam_pending_type type;
+	struct bytes container; /* empty: PRIME */
+	struct span want;	/* likewise */
+};
+
+/* The requests that wait for space or for a ring, oldest first: *list is new, for mem_free. */
+size_t ipam_pendings(const struct ipam *i, struct ipam_pending **list);
 
 #endif

@@ -46,6 +46,11 @@
 #define NICKNAME_MAX 255u
 #define ADDRESSES_PER_PEER_MAX 16u
 
+/* A ring may have a million pieces and thousands of requests may wait: the report shows so many of
+ * them, or it would be hundreds of megabytes. Totals count all. */
+#define STATUS_RING_PIECES_MAX 4096u
+#define STATUS_PENDING_MAX 1024u
+
 /* Data path. */
 #define FRAME_DATA_MAX 65535u	     /* an Ethernet frame with all its headers */
 #define ENDPOINTS_LOCAL_MAX 16384u   /* MACs on our own bridge */

@@ -112,6 +112,69 @@ struct status_store {
 	uint64_t conflicts; /* merges of two values under one version */
 };
 
+struct status_ipam_owner {
+	peer_name peer;
+	const char *nickname;
+	uint64_t store_id;
+	uint64_t owned; /* addresses */
+	bool self;	/* this very disk, too */
+	bool known;	/* a peer with this disk */
+	bool reachable;
+	bool former;   /* the peer can be reached, but has another disk now */
+	uint64_t free; /* of those it owns; when reachable */
+};
+
+/* A piece of the ring. */
+struct status_ipam_entry {
+	struct ip_addr token; /* its first address */
+	uint64_t size;	      /* addresses */
+	peer_name peer;
+	const char *nickname;
+	bool known;
+	uint64_t version;
+};
+
+struct status_ipam_pending {
+	const char *container;
+	struct cidr cidr; /* a claim's address; family 0: an allocation */
+};
+
+struct status_named {
+	peer_name peer;
+	const char *nickname;
+};
+
+/* One range of addresses, and what is known of it. */
+struct status_universe {
+	struct cidr range;
+	uint64_t size;	   /* addresses */
+	const char *phase; /* one of few texts: "ready" */
+	const char *state; /* that, or a longer one for people */
+	bool ready;
+	uint64_t ring_id; /* 0: none */
+	uint64_t runs;	  /* pieces of the ring; 'entries' are the first of these */
+	uint64_t own, own_free, own_unconfirmed;
+	uint64_t active; /* addresses of containers here */
+	uint64_t disputed, dying;
+	uint64_t disputes_total;
+	bool voting; /* consensus: the next two hold */
+	uint32_t electors, votes;
+	uint64_t foreign_ring; /* another ring that was heard, 0 none */
+	struct status_named foreign_peer;
+	uint64_t asked_total, granted_total, refused_total; /* as a donor */
+	const char *disk;				    /* why it does not work */
+	uint64_t pending_allocates, pending_claims;
+
+	struct status_ipam_owner *owners; /* ourselves first */
+	size_t owners_count;
+	struct status_ipam_entry *entries;
+	size_t entries_count;
+	struct status_ipam_pending *pendings;
+	size_t pendings_count;
+	struct status_named *waiting_for;
+	size_t waiting_for_count;
+};
+
 struct status_capture {
 	uint64_t received, dropped, interface_dropped;
 };
@@ -155,6 +218,10 @@ struct status {
 	size_t warnings_count;
 	const char **trusted_subnets;
 	size_t trusted_subnets_count;
+	struct status_universe *universes; /* none: no IPAM */
+	size_t universes_count;
+	struct cidr *default_subnets; /* at most one of each universe */
+	size_t default_subnets_count;
 
 	char **owned; /* texts made by status_text */
 	size_t owned_count;
@@ -180,5 +247,12 @@ void status_endpoint_add_ip(struct status_endpoint *e, struct ip_addr ip);
 void status_add_drop(struct status *s, const char *name, const char *text, uint64_t count);
 void status_add_warning(struct status *s, const char *text);
 void status_add_trusted_subnet(struct status *s, const char *text);
+struct status_universe *status_add_universe(struct status *s);
+struct status_ipam_owner *status_universe_add_owner(struct status_universe *u);
+struct status_ipam_entry *status_universe_add_entry(struct status_universe *u);
+void status_universe_add_pending(struct status_universe *u, const char *container,
+				 struct cidr cidr);
+void status_universe_add_waiting(struct status_universe *u, peer_name peer, const char *nickname);
+void status_add_default_subnet(struct status *s, struct cidr subnet);
 
 #endif

@@ -848,9 +848,9 @@ static void status_counts_and_names_owners(void **state)
 {
 	struct world *w = three_with_space(34);
 	struct ipam_status s;
-	struct ipam_owner o;
+	struct ipam_owner *list;
 	uint64_t sum = 0;
-	size_t n = 0;
+	size_t count;
 
 	(void)state;
 	world_crash(w, 2);
@@ -861,15 +861,83 @@ static void status_counts_and_names_owners(void **state)
 	assert_int_equal(s.allocated, 1);
 	assert_int_equal(s.own_free + s.allocated, s.own);
 	assert_int_equal(s.own_unconfirmed, 0);
-	for (; ipam_owner_at(w->hosts[1].ipam, n, &o); n++) {
-		assert_int_equal(o.peer, 0x0a + n);
-		assert_true(o.known);
-		assert_int_equal(o.reachable, n != 2);
-		assert_true(o.owned > 0 && (n == 2 || o.free < o.owned));
-		sum += o.owned;
+	count = ipam_owners(w->hosts[1].ipam, &list);
+	for (size_t n = 0; n < count; n++) {
+		assert_int_equal(list[n].peer, 0x0a + n);
+		assert_true(list[n].known && !list[n].former);
+		assert_int_equal(list[n].reachable, n != 2);
+		assert_true(list[n].owned > 0 && (n == 2 || list[n].free < list[n].owned));
+		sum += list[n].owned;
 	}
-	assert_int_equal(n, s.owners);
+	assert_int_equal(count, s.owners);
 	assert_int_equal(sum, w->universe.size);
+	mem_free(list);
+	world_free(w);
+}
+
+static void pieces_tell_who_owns_what(void **state)
+{
+	struct world *w = three_with_space(36);
+	const struct ipam *i = w->hosts[1].ipam;
+	struct ipam_piece piece = { .span = { 0, 0 } };
+	struct ipam_status s;
+	uint64_t end = 0;
+	size_t count = 0;
+
+	(void)state;
+	ipam_status(i, &s);
+	for (; ipam_piece_at(i, end, &piece); count++, end = piece.span.end) {
+		assert_int_equal(piece.span.start, end);
+		assert_int_equal(piece.owner, world_owner(w, 1, end));
+		assert_true(piece.store_id && piece.counter);
+	}
+	assert_int_equal(end, w->universe.size);
+	assert_int_equal(count, s.runs);
+	world_free(w);
+}
+
+static void a_lost_disk_is_a_former_owner(void **state)
+{
+	struct world *w = three_with_space(37);
+	struct ipam_owner *list;
+	size_t count, former[2] = { 0 };
+
+	(void)state;
+	world_lose_disk(w, 0);
+	world_start(w, 0);
+	world_run(w, 15000);
+	for (unsigned n = 0; n < 2; n++) { /* seen by itself, and by another */
+		count = ipam_owners(w->hosts[n].ipam, &list);
+		for (size_t k = 0; k < count; k++) {
+			former[n] += list[k].former;
+			assert_true(list[k].peer == 0x0a || !list[k].former);
+			assert_true(!list[k].former || !list[k].reachable);
+		}
+		mem_free(list);
+		assert_int_equal(former[n], 1);
+	}
+	world_free(w);
+}
+
+static void waiting_requests_are_listed(void **state)
+{
+	struct world *w = world_new(38, 2, "10.32.0.0/28", IPAM_CONSENSUS, 3);
+	struct ipam_pending *list;
+
+	(void)state;
+	w->count = 1;
+	world_start_all(w);
+	world_allocate(w, 0, "c");
+	world_claim(w, 0, "d", 7);
+	ipam_prime(w->hosts[0].ipam, 1000, w->now);
+	assert_int_equal(ipam_pendings(w->hosts[0].ipam, &list), 3);
+	assert_int_equal(list[0].type, IPAM_PENDING_ALLOCATE);
+	assert_true(bytes_equal(list[0].container, bytes_of("c", 1)));
+	assert_int_equal(list[1].type, IPAM_PENDING_CLAIM);
+	assert_true(bytes_equal(list[1].container, bytes_of("d", 1)));
+	assert_int_equal(list[1].want.start, 7);
+	assert_int_equal(list[2].type, IPAM_PENDING_PRIME);
+	mem_free(list);
 	world_free(w);
 }
 
@@ -934,6 +1002,9 @@ int main(void)
 		cmocka_unit_test(the_heir_collects_late_gifts),
 		cmocka_unit_test(two_rings_meet_and_stay_apart),
 		cmocka_unit_test(status_counts_and_names_owners),
+		cmocka_unit_test(pieces_tell_who_owns_what),
+		cmocka_unit_test(a_lost_disk_is_a_former_owner),
+		cmocka_unit_test(waiting_requests_are_listed),
 		cmocka_unit_test(pieces_of_ours_are_joined),
 	};
 

@@ -37,6 +37,10 @@ static inline void fake_status(void *ctx, struct status *s)
 
 	sample_status(s);
 	s->ready = !f->not_ready;
+	if (f->ipam) {
+		sample_ipam(s);
+		sample_troubled_ipam(s);
+	}
 	for (size_t i = 0; i < f->peers_count; i++) {
 		struct status_peer *p = status_add_peer(s);
 

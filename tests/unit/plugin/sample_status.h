@@ -75,6 +75,84 @@ static inline void sample_connections(struct status *s)
 					 .state = STATUS_CONNECTING };
 }
 
+/* What IPAM adds; sample_status has none of it. */
+static inline void sample_ipam(struct status *s)
+{
+	struct status_universe *u = status_add_universe(s);
+	struct status_ipam_owner *o = status_universe_add_owner(u);
+	struct status_ipam_entry *e;
+
+	u->range = (struct cidr){ { 4, { 10, 32, 0, 0 } }, 12 };
+	u->size = 1048576;
+	u->phase = u->state = "ready";
+	u->ready = true;
+	u->ring_id = UINT64_MAX;
+	u->runs = 9;
+	u->own = 524288;
+	u->own_free = 524284;
+	u->active = 3;
+	*o = (struct status_ipam_owner){ .peer = s->name,
+					 .nickname = s->nickname,
+					 .store_id = 5,
+					 .owned = 524288,
+					 .self = true,
+					 .known = true,
+					 .reachable = true,
+					 .free = 524284 };
+	o = status_universe_add_owner(u);
+	*o = (struct status_ipam_owner){ .peer = 0x7a0000000002u,
+					 .nickname = "host2",
+					 .owned = 262144,
+					 .known = true,
+					 .reachable = true,
+					 .free = 262144 };
+	o = status_universe_add_owner(u);
+	*o = (struct status_ipam_owner){ .peer = 0x7a0000000009u,
+					 .nickname = "gone",
+					 .owned = 131072 };
+	o = status_universe_add_owner(u);
+	*o = (struct status_ipam_owner){
+		.peer = 0x7a0000000002u, .nickname = "host2", .owned = 131072, .former = true
+	};
+	e = status_universe_add_entry(u);
+	*e = (struct status_ipam_entry){ .token = u->range.ip,
+					 .size = 262144,
+					 .peer = 0x7a0000000002u,
+					 .nickname = "host2",
+					 .known = true,
+					 .version = 7 };
+	status_add_default_subnet(s, (struct cidr){ { 4, { 10, 33, 0, 0 } }, 16 });
+}
+
+/* A second range, which has everything that can be wrong. */
+static inline void sample_troubled_ipam(struct status *s)
+{
+	struct status_universe *u = status_add_universe(s);
+
+	u->range = (struct cidr){ { 6, { 0xfd } }, 64 };
+	u->size = (uint64_t)1 << 32;
+	u->phase = "waiting for votes";
+	u->state = "awaiting consensus (quorum: 2, known: 1)";
+	u->voting = true;
+	u->electors = 3;
+	u->votes = 1;
+	u->own = 100;
+	u->own_unconfirmed = 40;
+	u->active = 5;
+	u->dying = 1;
+	u->disputed = 2;
+	u->disputes_total = 64;
+	u->foreign_ring = 1;
+	u->foreign_peer = (struct status_named){ 0x7a0000000009u, "gone" };
+	u->disk = "no space left";
+	u->pending_allocates = 1;
+	u->pending_claims = 1;
+	status_universe_add_pending(u, "c\0331", (struct cidr){ .prefix = 0 });
+	status_universe_add_pending(u, "c2", (struct cidr){ { 6, { 0xfd, [15] = 9 } }, 64 });
+	status_universe_add_waiting(u, 0x7a0000000002u, "host2");
+	status_universe_add_waiting(u, 0x7a0000000003u, NULL);
+}
+
 static inline void sample_status(struct status *s)
 {
 	struct status_endpoint *e;

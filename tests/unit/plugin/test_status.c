@@ -263,6 +263,150 @@ static void metrics_count_by_label(void **state)
 	status_fini(&s);
 }
 
+static void ipam_has_its_section_and_columns(void **state)
+{
+	struct text out = { 0 };
+	struct status s;
+
+	(void)state;
+	sample_status(&s);
+	sample_ipam(&s);
+	status_render(&s, &out);
+	assert_non_null(strstr(text_string(&out), " TrustedSubnets: none\n"
+						  "\n"
+						  "        Service: ipam\n"
+						  "         Status: ready\n"
+						  "          Range: 10.32.0.0/12\n"
+						  "  DefaultSubnet: 10.33.0.0/16\n"
+						  "\n"));
+	text_fini(&out);
+	expect(status_render_ipam, &s,
+	       "7a:00:00:00:00:01(host1)                524288 IPs (50.0% of total) (3 active)\n"
+	       "7a:00:00:00:00:02(host2)                262144 IPs (25.0% of total)\n"
+	       "7a:00:00:00:00:09(gone)                 131072 IPs (12.5% of total) - "
+	       "unreachable!\n"
+	       "7a:00:00:00:00:02(host2)                131072 IPs (12.5% of total) - unreachable! "
+	       "(an earlier disk of this peer)\n"
+	       "\n"
+	       "         Status: ready\n"
+	       "          Range: 10.32.0.0/12\n"
+	       "         Active: 3\n"
+	       "           Free: 524284 of 524288\n");
+	status_fini(&s);
+}
+
+static void ipams_troubles_are_shown(void **state)
+{
+	struct status s;
+
+	(void)state;
+	sample_status(&s);
+	sample_troubled_ipam(&s);
+	expect(status_render_ipam, &s,
+	       "         Status: awaiting consensus (quorum: 2, known: 1)\n"
+	       "          Range: fd00::/64\n"
+	       "         Active: 5 (1 of dead containers)\n"
+	       "           Free: 0 of 100\n"
+	       "        Pending: 1 allocations, 1 claims\n"
+	       "     WaitingFor: 7a:00:00:00:00:02(host2), 7a:00:00:00:00:03()\n"
+	       "       Disputed: 2 addresses of containers here belong to another peer\n"
+	       "    Unconfirmed: 40 addresses taken over, but not every peer has answered: not in "
+	       "use\n"
+	       "      TakenAway: 64 addresses were taken over by another peer\n"
+	       "    ForeignRing: 7a:00:00:00:00:09(gone)\n");
+	status_fini(&s);
+}
+
+static void ipams_report_has_weave_nets_fields(void **state)
+{
+	struct status s;
+	json_t *o, *ipam, *other;
+	const char *ip;
+	int size, nodes, quorum;
+
+	(void)state;
+	sample_status(&s);
+	assert_null(json_object_get(o = status_json(&s), "IPAM"));
+	json_decref(o);
+	sample_ipam(&s);
+	sample_troubled_ipam(&s);
+	o = status_json(&s);
+	ipam = json_object_get(o, "IPAM");
+	assert_true(json_is_null(json_object_get(ipam, "Paxos")));
+	assert_string_equal(json_string_value(json_object_get(ipam, "Range")), "10.32.0.0/12");
+	assert_int_equal(json_integer_value(json_object_get(ipam, "RangeNumIPs")), 1048576);
+	assert_int_equal(json_integer_value(json_object_get(ipam, "ActiveIPs")), 3);
+	assert_string_equal(json_string_value(json_object_get(ipam, "DefaultSubnet")),
+			    "10.33.0.0/16");
+	assert_int_equal(json_unpack(json_array_get(json_object_get(ipam, "Entries"), 0),
+				     "{s:s, s:i, s:s, s:s, s:b, s:i}", "Token", &ip, "Size", &size,
+				     "Peer", &ip, "Nickname", &ip, "IsKnownPeer", &nodes, "Version",
+				     &quorum),
+			 0);
+	assert_int_equal(size, 262144);
+	assert_int_equal(json_array_size(json_object_get(ipam, "PendingClaims")), 0);
+	assert_int_equal(json_array_size(json_object_get(ipam, "Owners")), 4);
+
+	other = json_array_get(json_object_get(ipam, "OtherUniverses"), 0);
+	assert_int_equal(json_unpack(json_object_get(other, "Paxos"), "{s:i, s:i}", "KnownNodes",
+				     &nodes, "Quorum", &quorum),
+			 0);
+	assert_true(nodes == 1 && quorum == 2);
+	assert_string_equal(json_string_value(json_object_get(other, "DefaultSubnet")),
+			    "fd00::/64");
+	assert_string_equal(
+		json_string_value(json_array_get(json_object_get(other, "PendingAllocates"), 0)),
+		"c?1");
+	assert_int_equal(json_unpack(json_array_get(json_object_get(other, "PendingClaims"), 0),
+				     "{s:s}", "CIDR", &ip),
+			 0);
+	assert_string_equal(ip, "fd00::9/64");
+	assert_string_equal(json_string_value(json_object_get(other, "DiskError")),
+			    "no space left");
+	assert_int_equal(json_array_size(json_object_get(other, "WaitingFor")), 2);
+	assert_int_equal(json_array_size(json_object_get(other, "ForeignRing")), 1);
+	json_decref(o);
+	status_fini(&s);
+}
+
+static void ipams_metrics_have_weave_nets_names(void **state)
+{
+	static const char *const lines[] = {
+		"# TYPE weave_ips gauge\n",
+		"weave_ips{state=\"local-used\",range=\"10.32.0.0/12\"} 3\n",
+		"weave_ips{state=\"local-used\",range=\"fd00::/64\"} 5\n",
+		"weave_max_ips{range=\"10.32.0.0/12\"} 1048576\n",
+		"weave_max_ips{range=\"fd00::/64\"} 4294967296\n",
+		"weave_ipam_unreachable_count{range=\"10.32.0.0/12\"} 2\n",
+		"weave_ipam_unreachable_percentage{range=\"10.32.0.0/12\"} 25\n",
+		"weave_ipam_pending_allocates{range=\"fd00::/64\"} 1\n",
+		"weave_ipam_pending_claims{range=\"fd00::/64\"} 1\n",
+		"weave_ipam_ready{range=\"10.32.0.0/12\"} 1\n",
+		"weave_ipam_ready{range=\"fd00::/64\"} 0\n",
+		"weave_ipam_own_free{range=\"10.32.0.0/12\"} 524284\n",
+		"weave_ipam_unconfirmed{range=\"fd00::/64\"} 40\n",
+		"weave_ipam_disputed{range=\"fd00::/64\"} 2\n",
+		"# TYPE weave_ipam_taken_away_total counter\n",
+		"weave_ipam_taken_away_total{range=\"fd00::/64\"} 64\n",
+		"weave_ipam_foreign_ring{range=\"fd00::/64\"} 1\n",
+		"weave_ipam_disk_fails{range=\"fd00::/64\"} 1\n",
+		"weave_ipam_ring_pieces{range=\"10.32.0.0/12\"} 9\n",
+	};
+	struct text out = { 0 };
+	struct status s;
+
+	(void)state;
+	sample_status(&s);
+	sample_ipam(&s);
+	sample_troubled_ipam(&s);
+	metrics_render(&s, &out);
+	for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
+		if (!strstr(text_string(&out), lines[i]))
+			fail_msg("missing: %s", lines[i]);
+	text_fini(&out);
+	status_fini(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -275,6 +419,10 @@ int main(void)
 		cmocka_unit_test(padding_counts_characters),
 		cmocka_unit_test(the_report_has_weave_nets_fields),
 		cmocka_unit_test(metrics_count_by_label),
+		cmocka_unit_test(ipam_has_its_section_and_columns),
+		cmocka_unit_test(ipams_troubles_are_shown),
+		cmocka_unit_test(ipams_report_has_weave_nets_fields),
+		cmocka_unit_test(ipams_metrics_have_weave_nets_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
