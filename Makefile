@@ -45,9 +45,9 @@ WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmis
 	-Wvla -Wno-gnu-zero-variadic-macro-arguments -Werror
 CFLAGS := -std=gnu11 -g $(OPTIMIZE) -fno-strict-aliasing -fno-omit-frame-pointer \
 	-fstack-protector-strong $(SAN) $(WARN)
-CPPFLAGS := -D_GNU_SOURCE -DWEAVE_VERSION='"$(VERSION)"' -Iinclude -MMD -MP
+CPPFLAGS := -D_GNU_SOURCE -DWEAVE_VERSION='"$(VERSION)"' -Iinclude -isystem $(O)/bpf -MMD -MP
 LDFLAGS := $(SAN)
-LIBS := -lev -lpcap -lmnl -lsodium -lmicrohttpd -ljansson -lnftables -lm
+LIBS := -lbpf -lev -lpcap -lmnl -lsodium -lmicrohttpd -ljansson -lnftables -lm
 # LIBCRYPTO= (empty) builds without OpenSSL: libsodium does all ciphers, half as fast.
 LIBCRYPTO ?= -lcrypto
 LIBS += $(LIBCRYPTO)
@@ -100,6 +100,24 @@ CLI_OBJECTS := $(patsubst %.c,$(O)/%.o,$(sort $(wildcard cmd/cli_*.c)) cmd/optio
 $(BIN)/weave: $(O)/cmd/weave.o $(CLI_OBJECTS) $(call lib,base)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_weave)
+
+# --- kernel programs -----------------------------------------------------------------------
+# One object of all, embedded into the router as a header that libbpf's tool makes.  Only the
+# kernel's stable interface is used, so there is nothing to relocate for another kernel.
+BPF_FLAGS := -target bpf -ffreestanding -std=gnu11 -O2 -g -mcpu=v3 -Wall -Wextra -Wshadow -Werror \
+	-Iinclude -I/usr/include/$(shell gcc -print-multiarch) -MMD -MP
+BPF_OBJECTS := $(patsubst bpf/%.c,$(O)/bpf/%.o,$(sort $(wildcard bpf/*.bpf.c)))
+
+$(O)/bpf/%.bpf.o: bpf/%.bpf.c
+	@mkdir -p $(@D)
+	$(Q)$(if $(V),,echo '  BPF $<';) clang $(BPF_FLAGS) -c -o $@ $<
+
+$(O)/bpf/fastdp.skel.h: $(BPF_OBJECTS)
+	$(Q)bpftool gen object $(O)/bpf/fastdp.o $^
+	$(Q)bpftool gen skeleton $(O)/bpf/fastdp.o name fastdp_bpf >$@.tmp && mv $@.tmp $@
+
+USE_BPF := router/fastdp_maps_io router/fastdp_io tests/unit/router/test_fastdp_bpf
+$(USE_BPF:%=$(O)/%.o): $(O)/bpf/fastdp.skel.h
 
 # --- tests ---------------------------------------------------------------------------------
 # tests/unit/<folder>/test_<module>.c and tests/prop/<folder>/prop_<what>.c link the libraries

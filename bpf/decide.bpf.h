@@ -1,0 +1,126 @@
+/* What happens to a frame, as router/decide.c says it, for what the kernel does by itself.
+ *
+ * Pure: what was looked up goes in, a decision comes out.  The kernel only takes known unicast;
+ * LEAVE means that the frame takes the long way, over the bridge and the router, which decides
+ * anew with all it knows.  tests/unit/router/test_fastdp_bpf.c compares both on the same frames.
+ */
+#ifndef WEAVE_BPF_DECIDE_BPF_H
+#define WEAVE_BPF_DECIDE_BPF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <linux/bpf.h>
+
+#include <bpf/bpf_helpers.h>
+
+#include <weave/bpf_maps.h>
+#include <weave/drop.h>
+
+enum decision { LEAVE, DROP, TO_PORT, TO_BRIDGE, TO_PEER };
+
+static __always_inline bool is_group(const uint8_t *mac)
+{
+	return mac[0] & 1;
+}
+
+static __always_inline bool same_mac(const uint8_t *a, const uint8_t *b)
+{
+	return !((a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3]) | (a[4] ^ b[4]) |
+		 (a[5] ^ b[5]));
+}
+
+static __always_inline bool is_up(const struct fastdp_peer *peer)
+{
+	return peer && (peer->flags & FASTDP_PEER_UP);
+}
+
+/* From a container.  A source other than the container's own MAC may have moved here or may be
+ * made up: only the router can tell.  'to' NULL: nobody knows the destination, or it is a group;
+ * 'peer' where it lives, if 'to' says AT_PEER. */
+static __always_inline enum decision decide_from_container(bool own_source,
+							   const struct fastdp_endpoint *to,
+							   const struct fastdp_peer *peer,
+							   bool fits)
+{
+	if (!own_source || !to)
+		return LEAVE;
+	if (to->where == FASTDP_AT_PORT)
+		return TO_PORT;
+	if (to->where == FASTDP_AT_PEER && is_up(peer) && fits)
+		return TO_PEER;
+	return LEAVE;
+}
+
+struct from_peer {
+	uint32_t via; /* slot of the proven peer that sent it */
+	uint32_t segment;
+	uint8_t ttl;
+	const uint8_t *to_mac, *from_mac;
+	const struct fastdp_endpoint *from, *to; /* NULL: not known */
+	const struct fastdp_peer *from_peer, *to_peer;
+};
+
+/* May a frame with this source come from that peer?  From where it lives, or through a relay when
+ * it has no way of its own to us. */
+static __always_inline enum drop_reason judge_source(const struct from_peer *in)
+{
+	if (!in->from)
+		return DROP_NONE;
+	if (in->from->where != FASTDP_AT_PEER)
+		return DROP_OWN_FRAME;
+	if (in->from->number == in->via)
+		return DROP_NONE;
+	if (in->from_peer && (in->from_peer->flags & FASTDP_PEER_UP) &&
+	    (in->from_peer->flags & FASTDP_PEER_DIRECT))
+		return DROP_FOREIGN_SOURCE;
+	return DROP_NONE;
+}
+
+static __always_inline enum decision relay(const struct from_peer *in, enum drop_reason *why)
+{
+	if (in->ttl <= 1) {
+		*why = DROP_HOP_LIMIT;
+		return DROP;
+	}
+	if (!is_up(in->to_peer)) {
+		*why = DROP_NO_DATA_PATH;
+		return DROP;
+	}
+	/* Split horizon: whoever sent it to us believes that we are nearer. */
+	if (in->to_peer->via == in->via) {
+		*why = DROP_NO_ROUTE;
+		return DROP;
+	}
+	return TO_PEER;
+}
+
+/* From a peer, by the device or by hand.  What nobody knows was sent to us because its sender
+ * believes that it is on our bridge. */
+static __always_inline enum decision decide_from_peer(const struct from_peer *in,
+						      enum drop_reason *why)
+{
+	if (is_group(in->from_mac)) {
+		*why = DROP_MALFORMED;
+		return DROP;
+	}
+	/* Broadcasts come by sleeve, which tells their origin. */
+	if (is_group(in->to_mac)) {
+		*why = DROP_NOT_PARENT;
+		return DROP;
+	}
+	*why = judge_source(in);
+	if (*why != DROP_NONE)
+		return DROP;
+	if (in->to && in->to->where == FASTDP_AT_PEER)
+		return relay(in, why);
+	/* The bridge carries segment 0 only; relaying does not care. */
+	if (in->segment != 0) {
+		*why = DROP_UNKNOWN_SEGMENT;
+		return DROP;
+	}
+	return in->to && in->to->where == FASTDP_AT_PORT ? TO_PORT : TO_BRIDGE;
+}
+
+#endif

@@ -1,0 +1,44 @@
+/* At the host's end of a container's veth: what the container sends.
+ *
+ * Known unicast goes straight to where it lives.  All else passes, to the bridge and the router.
+ */
+#include "decide.bpf.h"
+#include "vxlan.bpf.h"
+
+/* A packet that the other end's MTU does not take is for the router: it tells the sender. */
+static __always_inline bool fits(const struct __sk_buff *skb, const struct fastdp_config *c)
+{
+	return skb->gso_size ? skb->gso_size < c->frame_max : skb->len <= c->frame_max;
+}
+
+SEC("tc")
+int weave_container(struct __sk_buff *skb)
+{
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	const uint8_t *to_mac = data, *from_mac = data + ETH_ALEN;
+	struct fastdp_config *c = get_config();
+	uint32_t ifindex = skb->ifindex;
+	struct fastdp_peer *peer = NULL;
+	struct fastdp_endpoint *to;
+	struct fastdp_port *port;
+
+	if (!c || data + ETH_HLEN > end || is_group(to_mac) || skb->vlan_present)
+		return PASS;
+	port = bpf_map_lookup_elem(&ports, &ifindex);
+	if (!port)
+		return PASS;
+	to = find_endpoint(port->segment, to_mac);
+	if (to && to->where == FASTDP_AT_PEER)
+		peer = bpf_map_lookup_elem(&peers, &to->number);
+	switch (decide_from_container(same_mac(from_mac, port->mac), to, peer, fits(skb, c))) {
+	case TO_PORT:
+		return to ? send_to_port(skb, to->number) : PASS;
+	case TO_PEER:
+		if (!to || !peer)
+			return PASS;
+		count_out(to->number, skb->len);
+		return send_to_peer(skb, c, peer, port->segment, FASTDP_TTL);
+	default:
+		return PASS;
+	}
+}

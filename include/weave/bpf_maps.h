@@ -1,0 +1,154 @@
+/* What the kernel programs (bpf/) and user space share: keys and values of their maps, and the
+ * pings that prove a way through the kernel.
+ *
+ * Plain data, compiled for both sides: fixed widths, no padding that is not named, host byte order
+ * unless it says otherwise.  Maps outlive the daemon, and the next one takes them over only when
+ * FASTDP_LAYOUT is the same: raise it with every change here.
+ *
+ * A frame's way: who sends it (ports), where its destination lives (endpoints), how that peer is
+ * reached (peers).  From the underlay: is the sender a proven peer (sources), then the same.
+ */
+#ifndef WEAVE_BPF_MAPS_H
+#define WEAVE_BPF_MAPS_H
+
+#include <stdint.h>
+
+#define FASTDP_LAYOUT 1u
+
+/* Peers beyond that are reached by sleeve; each costs 32 bytes on every CPU. */
+#define FASTDP_PEERS_MAX 4096u
+#define FASTDP_ENDPOINTS_MAX 262144u
+#define FASTDP_PORTS_MAX 16384u
+/* Of connections that are up, and of those of an earlier life of the daemon for a while. */
+#define FASTDP_SESSIONS_MAX 8192u
+#define FASTDP_EVENTS_SIZE (256u * 1024u) /* ring, a power of two */
+
+#define FASTDP_TTL 64u		  /* of the outer header; also the hop limit */
+#define FASTDP_PING_VNI 0xffffffu /* a segment that no container can have */
+#define FASTDP_SEGMENT_MAX 0xfffffeu
+#define FASTDP_VXLAN_FLAGS 0x08000000u /* RFC 7348: a valid VNI follows */
+
+/* [1] config */
+struct fastdp_config {
+	uint32_t layout;
+	uint32_t vxlan_ifindex;
+	uint32_t bridge_port_ifindex; /* entering here is coming from the router to the bridge */
+	uint32_t frame_max;	      /* largest frame, Ethernet header included, that was proved */
+	uint16_t udp_port;	      /* of VXLAN, here and at all peers */
+	uint16_t zero;
+};
+
+/* (segment, MAC) -> where it lives */
+struct fastdp_mac {
+	uint32_t segment;
+	uint8_t mac[6];
+	uint8_t zero[2];
+};
+
+enum fastdp_where {
+	FASTDP_AT_PORT = 1, /* number: ifindex of the host's end of its veth */
+	FASTDP_AT_BRIDGE,   /* somewhere on our bridge, or the host itself */
+	FASTDP_AT_PEER,	    /* number: the peer's slot */
+};
+
+struct fastdp_endpoint {
+	uint32_t where;
+	uint32_t number;
+};
+
+/* ifindex of the host's end of a container's veth -> what may come out of it */
+struct fastdp_port {
+	uint32_t segment;
+	uint8_t mac[6];
+	uint8_t zero[2];
+};
+
+/* IPv4 as ::ffff:a.b.c.d. Network order. */
+struct fastdp_address {
+	uint8_t b[16];
+};
+
+enum {
+	FASTDP_PEER_UP = 1,	 /* frames may be sent; else they are left to the router */
+	FASTDP_PEER_BY_HAND = 2, /* and with a header that the program writes itself */
+	FASTDP_PEER_DIRECT = 4,	 /* without a relay */
+	FASTDP_PEER_IPV6 = 8,	 /* underlay */
+};
+
+/* slot -> how to reach that peer: itself, or the relay towards it */
+struct fastdp_peer {
+	uint32_t flags;
+	uint32_t ifindex; /* of the underlay */
+	uint32_t via;	  /* slot of the next hop; its own when direct */
+	uint32_t zero;
+	struct fastdp_address local, remote;
+	uint64_t name; /* for those who look at the map, and for the next daemon */
+};
+
+/* outer source address -> the peer that has proved that it is there */
+struct fastdp_source {
+	uint32_t slot;
+	uint32_t zero;
+	struct fastdp_address local; /* the address of ours that it sends to */
+};
+
+struct fastdp_traffic {
+	uint64_t frames_out, bytes_out, frames_in, bytes_in;
+};
+
+/* ---- pings ----
+ *
+ * A ping is an IPv4 packet (protocol 253, RFC 3692) in a VXLAN datagram of its own segment, as
+ * large as wanted.  The kernel of the other end answers it with a pong of the same size, by itself,
+ * so that a pong proves both directions of the kernel's way, whatever the daemons do.  Both carry a
+ * proof: SipHash-2-4 of everything before it, under a key that the ends told each other over the
+ * control connection.
+ */
+enum { FASTDP_PING = 1, FASTDP_PONG = 2 }; /* type */
+enum {
+	FASTDP_PING_BY_HAND = 1,  /* flags: the sender wrote the outer header by itself */
+	FASTDP_PONG_ACCEPTED = 2, /* the answering end takes frames from the asking one */
+};
+
+struct fastdp_ping {
+	uint8_t type, flags;
+	uint16_t zero;
+	uint32_t session; /* of the receiver */
+	uint32_t token;	  /* counts the pings of a session, from 1 */
+	uint32_t zero2;
+	uint64_t proof;
+};
+
+#define FASTDP_PING_PROVED 16u /* bytes that the proof covers */
+#define FASTDP_PING_PROTOCOL 253u
+/* Ethernet, IPv4, ping: the smallest. */
+#define FASTDP_PING_FRAME_MIN (14u + 20u + 24u)
+
+struct fastdp_key {
+	uint64_t k0, k1;
+};
+
+enum { FASTDP_SESSION_ACCEPTED = 1 };
+
+/* session number, ours -> the connection whose pings carry it */
+struct fastdp_session {
+	struct fastdp_key mine;	  /* proves what comes in */
+	struct fastdp_key theirs; /* proves what goes out */
+	uint32_t their_session;
+	uint32_t flags;
+	uint32_t heard[2];	/* newest token that came back: by the device, by hand */
+	struct fastdp_peer way; /* for pings; flags and name do not count */
+};
+
+/* What user space hears through the ring of events. */
+struct fastdp_pong {
+	uint32_t session, token, flags;
+	uint32_t zero;
+	struct fastdp_address from;
+};
+
+/* A ping that user space writes to the VXLAN device has this mark, which containers cannot give,
+ * and its session's number behind the first two bytes of the source MAC. */
+#define FASTDP_PING_MARK 0x77657076u
+
+#endif
