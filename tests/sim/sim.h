@@ -56,10 +56,11 @@ const char *sim_mutation_what(enum sim_mutation m);
 struct sim_link {
 	uint32_t delay_us, jitter_us;
 	uint32_t loss_ppm, dup_ppm, reorder_ppm;
-	uint16_t mtu; /* larger datagrams vanish; 0 = no limit */
-	bool cut;     /* nothing passes */
-	bool udp_cut; /* no datagrams */
-	bool stalled; /* the receiver does not read its streams from there */
+	uint32_t tamper_ppm; /* sealed datagrams that somebody changes on their way */
+	uint16_t mtu;	     /* larger datagrams vanish; 0 = no limit */
+	bool cut;	     /* nothing passes */
+	bool udp_cut;	     /* no datagrams */
+	bool stalled;	     /* the receiver does not read its streams from there */
 };
 
 struct sim_stats {
@@ -97,6 +98,7 @@ struct sim {
 	uint32_t check_every; /* engine_check after each so many events of a router */
 	bool check_goodbyes;
 	uint64_t goodbyes; /* that were compared */
+	uint64_t tampered; /* datagrams that were changed */
 
 	bool failed;
 	char failure[480];

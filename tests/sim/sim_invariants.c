@@ -439,17 +439,24 @@ static bool links_are_true(struct view *v, uint32_t at)
 	return true;
 }
 
-/* Routers speak the protocol: nobody ever gets a message that does not parse. */
+/* Routers speak the protocol: nobody ever gets a message that does not parse, or a datagram that
+ * does not open, unless somebody changes them. */
 static bool nothing_is_malformed(struct view *v, uint32_t at)
 {
 	struct gossip_counters c;
 	const struct router *router = engine_router(v->s->routers[at]->engine);
+	const uint64_t *drops = router_drops(router)->count;
 
 	gossip_counters(sim_router_gossip(v->s->routers[at]), &c);
 	if (c.malformed)
 		return no(v, "router %u got malformed messages", at + 1);
-	if (router_drops(router)->count[DROP_BAD_DATAGRAM])
+	if (v->s->tampered)
+		return true;
+	if (drops[DROP_BAD_DATAGRAM])
 		return no(v, "router %u got malformed datagrams", at + 1);
+	if (drops[DROP_BAD_SEAL] || drops[DROP_NOT_SEALED] || drops[DROP_NOT_CLEAR])
+		return no(v, "router %u got datagrams that are not sealed as they should be",
+			  at + 1);
 	return true;
 }
 

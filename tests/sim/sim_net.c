@@ -4,6 +4,7 @@
 
 #include <weave/alloc.h>
 
+#include "../../router/sleeve_wire.h"
 #include "sim_frames.h"
 #include "sim_router.h"
 
@@ -34,6 +35,23 @@ static void arrives(struct sim *s, void *what, uint64_t number)
 	mem_free(d);
 }
 
+/* Somebody on the path flips a bit or cuts the end off.  Only what is sealed is out for that: in
+ * clear there is but the checksum of UDP, which an attacker would put right. */
+static void tamper(struct sim *s, const struct sim_link *l, struct datagram *d)
+{
+	uint64_t bit;
+
+	if (d->size == 0 || d->data[0] != SLEEVE_SEALED || !sim_chance(&s->net_rng, l->tamper_ppm))
+		return;
+	s->tampered++;
+	if (sim_chance(&s->net_rng, 100000)) {
+		d->size = (uint32_t)rng_below(&s->net_rng, d->size);
+		return;
+	}
+	bit = rng_below(&s->net_rng, d->size * UINT64_C(8));
+	d->data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+}
+
 static void send_copy(struct sim_router *r, const struct sim_link *l, uint32_t to,
 		      const uint8_t *data, size_t size)
 {
@@ -47,6 +65,7 @@ static void send_copy(struct sim_router *r, const struct sim_link *l, uint32_t t
 	d->to = to;
 	d->size = (uint32_t)size;
 	memcpy(d->data, data, size);
+	tamper(s, l, d);
 	sim_clock_add_owned(&s->clock, at, arrives, d, s->stats.datagrams);
 }
 

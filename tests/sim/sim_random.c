@@ -32,7 +32,7 @@ static void make_links(struct sim *s)
 	static const uint32_t losses[] = { 0, 0, 1000, 10000, 50000 };
 	uint32_t loss = losses[rng_below(&s->rng, ARRAY_COUNT(losses))];
 	uint64_t slow_us = sim_between(&s->rng, 500, often(s, 20) ? 60000 : 5000);
-	bool odd = often(s, 30);
+	bool odd = often(s, 30), hostile = often(s, 30);
 
 	for (uint32_t i = 0; i < s->count * s->count; i++) {
 		struct sim_link *l = &s->links[i];
@@ -42,6 +42,7 @@ static void make_links(struct sim *s)
 		l->loss_ppm = loss;
 		l->dup_ppm = odd ? 10000 : 0;
 		l->reorder_ppm = odd ? 50000 : 0;
+		l->tamper_ppm = hostile ? 10000 : 0;
 		if (often(s, 3))
 			l->mtu = 1280;
 	}
@@ -271,8 +272,11 @@ static void end_faults(struct sim *s)
 	if (s->failed)
 		return;
 	sim_trace(s, "peace", 0, 0, 0);
-	for (uint32_t i = 0; i < s->count * s->count; i++)
-		s->links[i].loss_ppm = s->links[i].dup_ppm = s->links[i].reorder_ppm = 0;
+	for (uint32_t i = 0; i < s->count * s->count; i++) {
+		struct sim_link *l = &s->links[i];
+
+		l->loss_ppm = l->dup_ppm = l->reorder_ppm = l->tamper_ppm = 0;
+	}
 	for (uint32_t i = 0; i < s->count; i++)
 		if (s->routers[i]->frozen)
 			sim_router_freeze(s->routers[i], false);

@@ -5,6 +5,7 @@
 #include <weave/alloc.h>
 #include <weave/must.h>
 
+#include "../../router/aead.h"
 #include "sim_frames.h"
 #include "sim_net.h"
 
@@ -160,6 +161,9 @@ void sim_router_start(struct sim_router *r)
 	config.router = (struct router_config){ .mtu = BRIDGE_MTU,
 						.datagram_max = DATAGRAM_MAX,
 						.bridge_mac = mac_from_u64(r->name) };
+	/* By seed: new keys all the time, and a mixture of processors. */
+	config.router.epoch_ms = s->seed / 4 % 2 ? 2000 : 0;
+	config.router.ciphers = (s->seed / 8 + r->index) % 2 ? AEAD_BIT(AEAD_AES_256_GCM) : 0;
 	sim_trace(s, "start", r->index, r->disk.generation, config.gossip.instance);
 	r->engine = engine_new(&config, sim_router_now(r), s->trace ? &r->log : NULL);
 	engine_start(r->engine, sim_router_now(r));
