@@ -16,6 +16,8 @@ static const char usage[] =
 	"weave launch        [--name <name>] [--nickname <nickname>] [--port <port>]\n"
 	"                      [--host <ip>] [--no-discovery] [--conn-limit <number>]\n"
 	"                      [--no-fastdp] [--mtu <bytes>] [--weave-bridge <name>]\n"
+	"                      [--ipalloc-range <cidr>] [--ipalloc-default-subnet <cidr>]\n"
+	"                      [--ipalloc-init consensus[=<number>] | seed=<name>,... | observer]\n"
 	"                      [--status-addr <ip:port>] [--socket-group <group>]\n"
 	"                      [--log-level <level>] [--resume] <peer> ...\n"
 	"      stop\n"
@@ -34,14 +36,15 @@ static const char usage[] =
 	"      ps            [<container> ...] [--json]\n"
 	"\n"
 	"weave prime\n"
-	"      rmpeer        <peer_id> ...\n"
-	"      dns-add       [<ip> ...] <container> [-h <fqdn>] | <ip> ... -h <fqdn>\n"
+	"      rmpeer        <peer_id> ... [--force]\n"
+	"\n"
+	"weave dns-add       [<ip> ...] <container> [-h <fqdn>] | <ip> ... -h <fqdn>\n"
 	"      dns-remove    [<ip> ...] <container> [-h <fqdn>] | <ip> ... -h <fqdn>\n"
 	"      dns-lookup    <name>\n"
 	"      dns-args\n"
 	"\n"
 	"where <peer>      = <host or ip>[:<port>]\n"
-	"      <addr>      = <cidr> | ip:<cidr>\n"
+	"      <addr>      = <cidr> | ip:<cidr> | net:<cidr> | net:default\n"
 	"      <cidr>      = <ip>/<prefix length>\n"
 	"      <container> = /path/of/netns | <netns name> | <pid> | <Docker name or id>\n"
 	"      <peer_id>   = <nickname> | <peer name>\n";
@@ -128,24 +131,39 @@ static bool looks_like_address(const char *text)
 	return starts(text, "ip:") || starts(text, "net:") || cidr_parse(text, &cidr);
 }
 
+static enum cli_verdict check_subnet(struct parser *p, const char *text)
+{
+	char network[CIDR_TEXT_SIZE];
+	struct cidr cidr;
+
+	if (strcmp(text, "net:default") == 0)
+		return CLI_RUN;
+	if (!cidr_parse(text + 4, &cidr))
+		return wrong(p, "not a subnet (net:<ip>/<prefix length> or net:default):", text);
+	if (ip_bits(cidr.ip) - cidr.prefix < 2)
+		return wrong(p, "a subnet has 4 addresses at least:", text);
+	if (ip_compare(cidr_network(cidr).ip, cidr.ip) == 0)
+		return CLI_RUN;
+	text_add(p->message, "'%.100s' has bits of a host in it: net:%s is meant?", text,
+		 cidr_text(cidr_network(cidr), network));
+	return CLI_WRONG;
+}
+
 static enum cli_verdict add_address(struct parser *p, const char *text)
 {
+	enum cli_verdict verdict = CLI_RUN;
 	struct cli_args *a = p->a;
 	struct cidr cidr;
 
-	if (starts(text, "net:")) {
-		text_add(p->message,
-			 "'%.100s': automatic addresses need IPAM, which this router does not run; "
-			 "give <ip>/<prefix length>",
-			 text);
-		return CLI_WRONG;
-	}
-	if (!cidr_parse(starts(text, "ip:") ? text + 3 : text, &cidr))
-		return wrong(p, "not an address (<ip>/<prefix length>):", text);
-	if (a->addresses_count == CLI_ADDRESSES_MAX)
-		return wrong(p, "too many addresses, from", text);
-	a->addresses[a->addresses_count++] = cidr;
-	return CLI_RUN;
+	if (starts(text, "net:"))
+		verdict = check_subnet(p, text);
+	else if (!cidr_parse(starts(text, "ip:") ? text + 3 : text, &cidr))
+		verdict = wrong(p, "not an address (<ip>/<prefix length>):", text);
+	if (verdict == CLI_RUN && a->addresses_count == CLI_ADDRESSES_MAX)
+		verdict = wrong(p, "too many addresses, from", text);
+	if (verdict == CLI_RUN)
+		a->addresses[a->addresses_count++] = text;
+	return verdict;
 }
 
 /* --- commands ----------------------------------------------------------------------------- */
@@ -357,6 +375,24 @@ static enum cli_verdict parse_some(struct parser *p)
 	return p->a->rest_count ? CLI_RUN : misused(p, "an argument is missing");
 }
 
+/* Peers, and --force before or behind them. */
+static enum cli_verdict parse_rmpeer(struct parser *p)
+{
+	while (p->next < p->count && strcmp(p->args[p->next], "--force") == 0) {
+		p->a->force = true;
+		p->next++;
+	}
+	take_rest(p);
+	while (p->a->rest_count && strcmp(p->a->rest[p->a->rest_count - 1], "--force") == 0) {
+		p->a->force = true;
+		p->a->rest_count--;
+	}
+	for (size_t i = 0; i < p->a->rest_count; i++)
+		if (p->a->rest[i][0] == '-')
+			return wrong(p, "unknown option", p->a->rest[i]);
+	return p->a->rest_count ? CLI_RUN : misused(p, "remove whom?");
+}
+
 static enum cli_verdict parse_one(struct parser *p)
 {
 	take_rest(p);
@@ -374,7 +410,7 @@ static enum cli_verdict (*const parse_command[])(struct parser *p) = {
 	[CLI_CONNECT] = parse_connect,	[CLI_FORGET] = parse_forget,   [CLI_ATTACH] = parse_attach,
 	[CLI_DETACH] = parse_detach,	[CLI_EXPOSE] = parse_expose,   [CLI_HIDE] = parse_hide,
 	[CLI_STATUS] = parse_status,	[CLI_REPORT] = parse_report,   [CLI_PS] = parse_ps,
-	[CLI_VERSION] = parse_nothing,	[CLI_PRIME] = parse_nothing,   [CLI_RMPEER] = parse_some,
+	[CLI_VERSION] = parse_nothing,	[CLI_PRIME] = parse_nothing,   [CLI_RMPEER] = parse_rmpeer,
 	[CLI_DNS_ADD] = parse_some,	[CLI_DNS_REMOVE] = parse_some, [CLI_DNS_LOOKUP] = parse_one,
 	[CLI_DNS_ARGS] = parse_nothing,
 };

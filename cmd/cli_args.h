@@ -47,14 +47,15 @@ struct cli_args {
 	enum cli_command command;
 	const char *run_dir, *state_dir; /* NULL: neither given */
 	bool json;
-	bool force;	       /* reset */
+	bool force;	       /* reset, rmpeer */
 	bool replace;	       /* connect */
 	bool multicast_route;  /* attach */
 	bool masquerade;       /* expose */
 	const char *what;      /* status: "", "targets", "connections", "peers", "dns", "ipam" */
 	const char *format;    /* report: the template, or NULL */
 	const char *container; /* attach, detach */
-	struct cidr addresses[CLI_ADDRESSES_MAX];
+	/* As the API takes them: "10.2.1.1/24", "ip:...", "net:...", "net:default".  Checked. */
+	const char *addresses[CLI_ADDRESSES_MAX];
 	size_t addresses_count;
 	/* launch: all its arguments; connect, forget: peers; ps: containers; rmpeer: peers;
 	 * dns-...: its arguments.  Points into argv. */

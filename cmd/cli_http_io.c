@@ -3,8 +3,15 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include <curl/curl.h>
+
+/* For how long there has been no answer, and what is to be said about it. */
+struct patience {
+	time_t since;
+	const char *note; /* NULL: nothing, or said */
+};
 
 static size_t on_body(char *data, size_t size, size_t count, void *ctx)
 {
@@ -12,6 +19,29 @@ static size_t on_body(char *data, size_t size, size_t count, void *ctx)
 
 	text_add_bytes(body, data, size * count);
 	return body->full ? 0 : size * count; /* 0 makes curl give up */
+}
+
+/* Called by curl all the time. */
+static int on_progress(void *ctx, curl_off_t total, curl_off_t got, curl_off_t to_send,
+		       curl_off_t sent)
+{
+	struct patience *patience = ctx;
+
+	(void)total;
+	(void)to_send;
+	(void)sent;
+	if (patience->note && got == 0 && time(NULL) - patience->since >= CLI_NOTE_S) {
+		fprintf(stderr, "weave: %s\n", patience->note);
+		patience->note = NULL;
+	}
+	return 0;
+}
+
+static long timeout_of(const struct cli_request *r)
+{
+	if (r->timeout_s == CLI_NO_TIMEOUT)
+		return 0; /* curl's word for none */
+	return r->timeout_s ? r->timeout_s : CLI_TIMEOUT_S;
 }
 
 static void set_up(CURL *curl, const struct cli_request *r, struct curl_slist *headers,
@@ -28,7 +58,7 @@ static void set_up(CURL *curl, const struct cli_request *r, struct curl_slist *h
 	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(curl, CURLOPT_PROXY, "");
 	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CLI_CONNECT_TIMEOUT_S);
-	curl_easy_setopt(curl, CURLOPT_TIMEOUT, r->timeout_s ? r->timeout_s : CLI_TIMEOUT_S);
+	curl_easy_setopt(curl, CURLOPT_TIMEOUT, timeout_of(r));
 	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, &answer->body);
@@ -55,6 +85,7 @@ static void explain_failure(CURL *curl, CURLcode rc, const char *error, struct c
 void cli_http(const struct cli_request *request, struct cli_answer *answer)
 {
 	char error[CURL_ERROR_SIZE] = "";
+	struct patience patience = { time(NULL), request->note };
 	struct curl_slist *headers = NULL;
 	CURL *curl = curl_easy_init();
 	CURLcode rc;
@@ -68,6 +99,11 @@ void cli_http(const struct cli_request *request, struct cli_answer *answer)
 	headers = curl_slist_append(headers, request->json ? "Accept: application/json"
 							   : "Accept: text/plain");
 	set_up(curl, request, headers, answer, error);
+	if (request->note) {
+		curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+		curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+		curl_easy_setopt(curl, CURLOPT_XFERINFODATA, &patience);
+	}
 	rc = curl_easy_perform(curl);
 	if (rc == CURLE_OK)
 		curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &answer->status);

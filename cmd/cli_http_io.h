@@ -11,6 +11,8 @@
 
 #define CLI_CONNECT_TIMEOUT_S 3L
 #define CLI_TIMEOUT_S 60L
+#define CLI_NO_TIMEOUT (-1L) /* the answer comes when it comes, or the connection ends */
+#define CLI_NOTE_S 3
 #define CLI_ANSWER_SIZE_MAX ((size_t)64 << 20)
 
 struct cli_request {
@@ -19,7 +21,9 @@ struct cli_request {
 	const char *path; /* starts with '/', already percent-encoded */
 	const char *form; /* sent as the body, NULL or "": none */
 	bool json;	  /* ask for JSON */
-	long timeout_s;	  /* for all of it; 0: CLI_TIMEOUT_S */
+	long timeout_s;	  /* for all of it; 0: CLI_TIMEOUT_S; CLI_NO_TIMEOUT */
+	const char
+		*note; /* said on stderr when there is no answer after CLI_NOTE_S; NULL: nothing */
 };
 
 struct cli_answer {

@@ -26,7 +26,8 @@
 #define STOP_ANSWER_S 5L
 #define LOG_TAIL_SIZE 2000
 #define READY_LINE_SIZE 1024
-#define EXIT_TIMEOUT_MS 3000 /* for a weaver that said it failed */
+#define ADDRESSES_FILE "ipam.db" /* in the state folder: <weave/ipam_io.h> */
+#define EXIT_TIMEOUT_MS 3000	 /* for a weaver that said it failed */
 
 extern char **environ;
 
@@ -507,13 +508,78 @@ int cli_stop(const char *run_dir)
 
 /* --- reset -------------------------------------------------------------------------------- */
 
-int cli_reset(const char *run_dir, const char *state_dir)
+static bool forgive(bool force, const char *consequence)
+{
+	fprintf(stderr,
+		force ? "weave: %s; going on, as --force says\n"
+		      : "weave: %s; --force goes on without that\n",
+		consequence);
+	return force;
+}
+
+/* The router said no, or nothing. */
+static bool forgive_answer(const struct cli_answer *answer, bool force)
+{
+	const char *body = text_string(&answer->body);
+
+	if (answer->failure)
+		fprintf(stderr, "weave: the router does not answer: %s\n", answer->problem);
+	else
+		fprintf(stderr, "%s%s", body, *body && body[strlen(body) - 1] == '\n' ? "" : "\n");
+	return forgive(force, "the addresses of this router were not given to another peer");
+}
+
+/* False: stop here. */
+static bool hand_addresses_over(const char *run_dir, bool force)
+{
+	/* Force is for routers that hang, too. */
+	struct cli_request request = { .method = "DELETE",
+				       .path = force ? "/peer?force=true" : "/peer",
+				       .timeout_s = force ? 0 : CLI_NO_TIMEOUT,
+				       .note = "waiting for the peer that takes the addresses; "
+					       "Ctrl-C gives up" };
+	struct cli_answer answer;
+	struct text path = { 0 };
+	bool go_on = true;
+
+	text_add(&path, "%s/weave.sock", run_dir);
+	request.socket_path = text_string(&path);
+	cli_http(&request, &answer);
+	if (!answer.failure && answer.status / 100 == 2)
+		fputs(text_string(&answer.body), stdout);
+	else if (answer.failure || answer.status != 404) /* 404: it runs no IPAM */
+		go_on = forgive_answer(&answer, force);
+	cli_answer_fini(&answer);
+	text_fini(&path);
+	return go_on;
+}
+
+/* A router that does not run may own addresses: its database tells. */
+static bool has_addresses(const char *state_dir)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof path, "%s/" ADDRESSES_FILE, state_dir);
+	return access(path, F_OK) == 0;
+}
+
+int cli_reset(const char *run_dir, const char *state_dir, bool force)
 {
 	char **argv;
-	int result;
+	int fd, result;
 
 	if (geteuid() != 0) {
 		fprintf(stderr, "weave reset: only root may do that\n");
+		return 1;
+	}
+	fd = connect_router(run_dir);
+	if (fd >= 0) {
+		close(fd);
+		if (!hand_addresses_over(run_dir, force))
+			return 1;
+	} else if (has_addresses(state_dir) &&
+		   !forgive(force, "the router does not run, so its addresses cannot be given to "
+				   "another peer")) {
 		return 1;
 	}
 	result = cli_stop(run_dir);

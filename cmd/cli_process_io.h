@@ -8,6 +8,7 @@
 #ifndef WEAVE_CMD_CLI_PROCESS_IO_H
 #define WEAVE_CMD_CLI_PROCESS_IO_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define CLI_LAUNCH_TIMEOUT_MS 10000
@@ -20,8 +21,10 @@ int cli_launch(const char *run_dir, const char *state_dir, const char *const *ar
 /* 0 also when no router runs (with a note). */
 int cli_stop(const char *run_dir);
 
-/* Runs `weaver --reset`, after a stop. */
-int cli_reset(const char *run_dir, const char *state_dir);
+/* Has the router give its addresses to an heir, stops it, and runs `weaver --reset`.  Without
+ * 'force' it ends before the stop when the addresses cannot be given away: because the router says
+ * so, or because it does not run and has some on its disk. */
+int cli_reset(const char *run_dir, const char *state_dir, bool force);
 
 /* Runs `weaver --version`. */
 int cli_daemon_version(void);

@@ -68,13 +68,22 @@ static void print_body(const char *body, bool plain)
 	}
 }
 
+struct question {
+	const char *method, *path, *form;
+	bool plain; /* the answer without prefix lengths */
+	const char
+		*note; /* it may take as long as it takes; said when it does.  NULL: it does not */
+};
+
 /* One request, its answer on stdout; returns the exit code. */
-static int ask(const struct cli_args *a, const char *method, const char *path, const char *form,
-	       bool plain)
+static int ask(const struct cli_args *a, const struct question *q)
 {
-	struct cli_request request = {
-		.method = method, .path = path, .form = form, .json = a->json
-	};
+	struct cli_request request = { .method = q->method,
+				       .path = q->path,
+				       .form = q->form,
+				       .json = a->json,
+				       .timeout_s = q->note ? CLI_NO_TIMEOUT : 0,
+				       .note = q->note };
 	struct cli_answer answer;
 	struct text socket = { 0 };
 	int result = 0;
@@ -87,13 +96,21 @@ static int ask(const struct cli_args *a, const char *method, const char *path, c
 	else if (answer.status / 100 != 2)
 		result = refused(&answer);
 	else
-		print_body(text_string(&answer.body), plain);
+		print_body(text_string(&answer.body), q->plain);
 	if (result == 0 && fflush(stdout) != 0)
 		result = 1;
 	cli_answer_fini(&answer);
 	text_fini(&socket);
 	return result;
 }
+
+static int get(const struct cli_args *a, const char *path)
+{
+	return ask(a, &(struct question){ .method = "GET", .path = path });
+}
+
+static const char waiting_for_address[] =
+	"waiting for an address; 'weave status ipam' tells why; Ctrl-C gives up";
 
 /* --- commands ----------------------------------------------------------------------------- */
 
@@ -106,17 +123,16 @@ static int peers(const struct cli_args *a, const char *path)
 		cli_form_add(&form, "peer", a->rest[i]);
 	if (a->replace)
 		cli_form_add(&form, "replace", "true");
-	result = ask(a, "POST", path, text_string(&form), false);
+	result = ask(a, &(struct question){
+				.method = "POST", .path = path, .form = text_string(&form) });
 	text_fini(&form);
 	return result;
 }
 
 static void add_addresses(const struct cli_args *a, struct text *form)
 {
-	char cidr[CIDR_TEXT_SIZE];
-
 	for (size_t i = 0; i < a->addresses_count; i++)
-		cli_form_add(form, "address", cidr_text(a->addresses[i], cidr));
+		cli_form_add(form, "address", a->addresses[i]);
 }
 
 static int attach(const struct cli_args *a)
@@ -131,7 +147,11 @@ static int attach(const struct cli_args *a)
 		add_addresses(a, &form);
 		if (!a->multicast_route)
 			cli_form_add(&form, "multicast-route", "false");
-		result = ask(a, "POST", "/attach", text_string(&form), true);
+		result = ask(a, &(struct question){ .method = "POST",
+						    .path = "/attach",
+						    .form = text_string(&form),
+						    .plain = true,
+						    .note = waiting_for_address });
 	} else {
 		fprintf(stderr, "weave attach: %s\n", text_string(&message));
 	}
@@ -154,13 +174,16 @@ static int detach(const struct cli_args *a)
 		cli_form_add(&form, "id", a->container);
 	}
 	add_addresses(a, &form);
-	result = ask(a, "DELETE", "/attach", text_string(&form), true);
+	result = ask(a, &(struct question){ .method = "DELETE",
+					    .path = "/attach",
+					    .form = text_string(&form),
+					    .plain = true });
 	text_fini(&form);
 	text_fini(&message);
 	return result;
 }
 
-static int expose(const struct cli_args *a, const char *method)
+static int expose(const struct cli_args *a, const char *method, const char *note)
 {
 	struct text form = { 0 };
 	int result;
@@ -168,7 +191,11 @@ static int expose(const struct cli_args *a, const char *method)
 	add_addresses(a, &form);
 	if (!a->masquerade)
 		cli_form_add(&form, "skipNAT", "true");
-	result = ask(a, method, "/expose", text_string(&form), true);
+	result = ask(a, &(struct question){ .method = method,
+					    .path = "/expose",
+					    .form = text_string(&form),
+					    .plain = true,
+					    .note = note });
 	text_fini(&form);
 	return result;
 }
@@ -179,7 +206,7 @@ static int status(const struct cli_args *a)
 	int result;
 
 	text_add(&path, "/status%s%s", *a->what ? "/" : "", a->what);
-	result = ask(a, "GET", text_string(&path), NULL, false);
+	result = get(a, text_string(&path));
 	text_fini(&path);
 	return result;
 }
@@ -195,7 +222,7 @@ static int report(struct cli_args *a)
 		text_add_string(&path, "?format=");
 		cli_percent_encode(&path, a->format);
 	}
-	result = ask(a, "GET", text_string(&path), NULL, false);
+	result = get(a, text_string(&path));
 	text_fini(&path);
 	return result;
 }
@@ -216,7 +243,7 @@ static int ps(const struct cli_args *a)
 		text_add_string(&path, i ? "&id=" : "?id=");
 		cli_percent_encode(&path, id);
 	}
-	result = ask(a, "GET", text_string(&path), NULL, false);
+	result = get(a, text_string(&path));
 	text_fini(&path);
 	text_fini(&message);
 	return result;
@@ -242,17 +269,23 @@ static int version(const struct cli_args *a)
 	return result;
 }
 
-/* What belongs to components that this router may not have: its answer says so. */
-static int ask_about(const struct cli_args *a, const char *method, const char *directory_path)
+/* One after the other, up to the first that is refused. */
+static int remove_peers(const struct cli_args *a)
 {
 	int result = 0;
 
 	for (size_t i = 0; i < a->rest_count && result == 0; i++) {
 		struct text path = { 0 };
 
-		text_add_string(&path, directory_path);
+		text_add_string(&path, "/peer/");
 		cli_percent_encode(&path, a->rest[i]);
-		result = ask(a, method, text_string(&path), NULL, false);
+		text_add_string(&path, a->force ? "?force=true" : "");
+		result = ask(a,
+			     &(struct question){
+				     .method = "DELETE",
+				     .path = text_string(&path),
+				     .note = "waiting until every peer has answered; 'weave status "
+					     "ipam' tells whom; Ctrl-C gives up" });
 		text_fini(&path);
 	}
 	return result;
@@ -266,7 +299,7 @@ static int run(struct cli_args *a)
 	case CLI_STOP:
 		return cli_stop(run_dir(a));
 	case CLI_RESET:
-		return cli_reset(run_dir(a), state_dir(a));
+		return cli_reset(run_dir(a), state_dir(a), a->force);
 	case CLI_CONNECT:
 		return peers(a, "/connect");
 	case CLI_FORGET:
@@ -276,9 +309,9 @@ static int run(struct cli_args *a)
 	case CLI_DETACH:
 		return detach(a);
 	case CLI_EXPOSE:
-		return expose(a, "POST");
+		return expose(a, "POST", waiting_for_address);
 	case CLI_HIDE:
-		return expose(a, "DELETE");
+		return expose(a, "DELETE", NULL);
 	case CLI_STATUS:
 		return status(a);
 	case CLI_REPORT:
@@ -288,14 +321,18 @@ static int run(struct cli_args *a)
 	case CLI_VERSION:
 		return version(a);
 	case CLI_PRIME:
-		return ask(a, "GET", "/ring", NULL, false);
+		return ask(a, &(struct question){
+				      .method = "GET",
+				      .path = "/ring",
+				      .note = "waiting until the peers have agreed; 'weave "
+					      "status ipam' tells on whom; Ctrl-C gives up" });
 	case CLI_RMPEER:
-		return ask_about(a, "DELETE", "/peer/");
+		return remove_peers(a);
 	case CLI_DNS_ADD:
 	case CLI_DNS_REMOVE:
 	case CLI_DNS_LOOKUP:
 	case CLI_DNS_ARGS:
-		return ask(a, "GET", "/domain", NULL, false);
+		return get(a, "/domain");
 	}
 	NOT_REACHED("command");
 }

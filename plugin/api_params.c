@@ -124,28 +124,41 @@ bool api_add_want(struct api_wants *wants, const char *text, struct why *why)
 	return true;
 }
 
-/* Somebody would have to choose an address. */
-static bool needs_ipam(const struct api_wants *wants, bool give)
+/* Somebody would have to choose an address: says for what. */
+static bool needs_ipam(const struct api_wants *wants, bool give, struct text *what)
 {
-	for (size_t i = 0; i < wants->count; i++)
-		if (wants->list[i].type != API_WANT_ADDRESS)
-			return true;
+	char cidr[CIDR_TEXT_SIZE];
+
+	for (size_t i = 0; i < wants->count; i++) {
+		const struct api_want *w = &wants->list[i];
+
+		if (w->type == API_WANT_ADDRESS)
+			continue;
+		text_add(what, "'net:%s'",
+			 w->type == API_WANT_DEFAULT ? "default" : cidr_text(w->cidr, cidr));
+		return true;
+	}
+	text_add_string(what, "no address given");
 	return give && wants->count == 0;
 }
 
 bool exchange_wants(struct exchange *x, struct api_wants *wants, bool give, struct why *why)
 {
+	struct text what = { 0 };
+	bool ok;
+
 	for (size_t i = 0; i < x->query.count; i++)
 		if (strcmp(x->query.list[i].name, "address") == 0 &&
 		    !api_add_want(wants, x->query.list[i].value, why))
 			return false;
-	if (!needs_ipam(wants, give) || x->ops->has_ipam(x->ops->ctx))
-		return true;
-	why_set(why, WHY_INVALID,
-		"%s: automatic addresses need IPAM, which this router does not "
-		"run; give <ip>/<prefix length>",
-		wants->count ? "'net:'" : "no address given");
-	return false;
+	ok = !needs_ipam(wants, give, &what) || x->ops->has_ipam(x->ops->ctx);
+	if (!ok)
+		why_set(why, WHY_INVALID,
+			"%s: automatic addresses need IPAM, which this router does not run; give "
+			"<ip>/<prefix length>",
+			text_string(&what));
+	text_fini(&what);
+	return ok;
 }
 
 /* --- names -------------------------------------------------------------------------------- */

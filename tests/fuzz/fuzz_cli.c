@@ -25,10 +25,12 @@ static void as_weave(const char *const *words, int count)
 	MUST(a.addresses_count <= CLI_ADDRESSES_MAX);
 	MUST(a.rest_count <= (size_t)count);
 	for (size_t i = 0; verdict == CLI_RUN && i < a.addresses_count; i++) {
-		char text[CIDR_TEXT_SIZE];
+		const char *text = a.addresses[i], *colon = strchr(text, ':');
+		bool marked = strncmp(text, "ip:", 3) == 0 || strncmp(text, "net:", 4) == 0;
 		struct cidr again;
 
-		MUST(cidr_parse(cidr_text(a.addresses[i], text), &again));
+		MUST(strcmp(text, "net:default") == 0 ||
+		     cidr_parse(marked ? colon + 1 : text, &again));
 	}
 	text_fini(&message);
 }

@@ -63,7 +63,7 @@ static void commands_are_understood(void **state)
 			 CLI_RUN);
 	assert_string_equal(a.container, "c1");
 	assert_int_equal(a.addresses_count, 2);
-	assert_int_equal(a.addresses[1].ip.b[2], 2);
+	assert_string_equal(a.addresses[1], "ip:10.2.2.1/24");
 	assert_false(a.multicast_route);
 	assert_int_equal(parse("attach fd00::1/64 /run/netns/x", &line, &a, &message), CLI_RUN);
 	assert_true(a.multicast_route);
@@ -72,6 +72,32 @@ static void commands_are_understood(void **state)
 			 CLI_RUN);
 	assert_int_equal(parse("detach c1", &line, &a, &message), CLI_RUN);
 	assert_int_equal(a.addresses_count, 0);
+
+	assert_int_equal(parse("attach c1", &line, &a, &message), CLI_RUN);
+	assert_int_equal(a.addresses_count, 0);
+	assert_int_equal(parse("attach net:default ip:10.2.1.1/24 net:10.3.0.0/16 net:fd00::/64 c1",
+			       &line, &a, &message),
+			 CLI_RUN);
+	assert_int_equal(a.addresses_count, 4);
+	assert_string_equal(a.addresses[0], "net:default");
+	assert_string_equal(a.addresses[3], "net:fd00::/64");
+	assert_string_equal(a.container, "c1");
+	assert_int_equal(parse("expose net:10.3.0.0/30", &line, &a, &message), CLI_RUN);
+	assert_string_equal(a.addresses[0], "net:10.3.0.0/30");
+	assert_int_equal(parse("hide net:default", &line, &a, &message), CLI_RUN);
+	assert_int_equal(parse("expose", &line, &a, &message), CLI_RUN);
+
+	assert_int_equal(parse("rmpeer host2 7a::1", &line, &a, &message), CLI_RUN);
+	assert_int_equal(a.rest_count, 2);
+	assert_false(a.force);
+	assert_int_equal(parse("rmpeer host2 --force", &line, &a, &message), CLI_RUN);
+	assert_int_equal(a.rest_count, 1);
+	assert_true(a.force);
+	assert_int_equal(parse("rmpeer --force host2", &line, &a, &message), CLI_RUN);
+	assert_string_equal(a.rest[0], "host2");
+	assert_true(a.force);
+	assert_int_equal(parse("prime", &line, &a, &message), CLI_RUN);
+	assert_int_equal(parse("status ipam", &line, &a, &message), CLI_RUN);
 
 	assert_int_equal(parse("expose 10.2.1.9/24 --without-masquerade", &line, &a, &message),
 			 CLI_RUN);
@@ -135,8 +161,13 @@ static void every_mistake_is_named(void **state)
 		{ "attach 10.2.1.1/33 c1", CLI_WRONG, "10.2.1.1/33" },
 		{ "attach ip:10.2.1.1 c1", CLI_WRONG, "ip:10.2.1.1" },
 		{ "attach ip:10.2.1.1", CLI_WRONG, "ip:10.2.1.1" },
-		{ "attach net:10.2.1.0/24 c1", CLI_WRONG, "IPAM" },
-		{ "attach net:default c1", CLI_WRONG, "net:default" },
+		{ "attach net:10.2.1.0/16 c1", CLI_WRONG, "net:10.2.0.0/16 is meant" },
+		{ "attach net:10.2.1.0/31 c1", CLI_WRONG, "4 addresses" },
+		{ "attach net:10.2.1.0 c1", CLI_WRONG, "net:10.2.1.0" },
+		{ "attach net: c1", CLI_WRONG, "net:" },
+		{ "attach net:default", CLI_USAGE, "container" },
+		{ "expose net:defaults", CLI_WRONG, "net:defaults" },
+		{ "hide net:10.2.1.0/32", CLI_WRONG, "4 addresses" },
 		{ "attach c1 c2", CLI_WRONG, "c1" },
 		{ "attach c1 --no-multicast-route c2", CLI_WRONG, "c2" },
 		{ "attach --rewrite-hosts c1", CLI_WRONG, "--rewrite-hosts" },
@@ -154,7 +185,9 @@ static void every_mistake_is_named(void **state)
 		{ "ps -a", CLI_WRONG, "-a" },
 		{ "version 3", CLI_USAGE, "3" },
 		{ "prime now", CLI_USAGE, "now" },
-		{ "rmpeer", CLI_USAGE, "missing" },
+		{ "rmpeer", CLI_USAGE, "whom" },
+		{ "rmpeer --force", CLI_USAGE, "whom" },
+		{ "rmpeer host2 --all", CLI_WRONG, "--all" },
 		{ "dns-lookup a b", CLI_USAGE, "exactly one" },
 		{ "run -ti x", CLI_WRONG, "run: removed" },
 		{ "launch-router", CLI_WRONG, "launch-router" },

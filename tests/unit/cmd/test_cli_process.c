@@ -32,6 +32,10 @@ struct bench {
 	char run_dir[96];
 	char out[2048], err[4096]; /* of the last command */
 	pid_t router;
+	/* What the router does: */
+	bool ipam;
+	enum why_reason refuse;
+	const char *says;
 };
 
 /* Finds the descriptor to report to, and leaves its process id for us. */
@@ -100,7 +104,8 @@ static int command(struct bench *b, const char *verb, const char *first, const c
 			status = cli_launch(b->run_dir, b->directory, args,
 					    (size_t)(first != NULL) + (second != NULL));
 		else if (strcmp(verb, "reset") == 0)
-			status = cli_reset(b->run_dir, b->directory);
+			status = cli_reset(b->run_dir, b->directory,
+					   first && strcmp(first, "--force") == 0);
 		else
 			status = cli_stop(b->run_dir);
 		fflush(NULL);
@@ -268,9 +273,15 @@ static void mistakes_start_nothing(void **state)
 
 /* --- with a router ------------------------------------------------------------------------ */
 
+/* The fake comes first: its operations get a pointer to the whole. */
+struct router {
+	struct fake fake;
+	struct ev_loop *loop;
+};
+
 static void end_loop(void *ctx)
 {
-	ev_break(ctx, EVBREAK_ALL);
+	ev_break(((struct router *)ctx)->loop, EVBREAK_ALL);
 }
 
 static void router_status(void *ctx, struct status *s)
@@ -278,6 +289,40 @@ static void router_status(void *ctx, struct status *s)
 	(void)ctx;
 	sample_status(s);
 	s->bridge = "br-fake";
+}
+
+static void leave_calls(const struct bench *b, const struct router *r)
+{
+	redirect(b, "calls", 1);
+	MUST(write(1, text_string(&r->fake.calls), r->fake.calls.size) ==
+	     (ssize_t)r->fake.calls.size);
+}
+
+/* In the child. */
+static void serve(const struct bench *b, int ready_fd)
+{
+	static struct router r;
+	char path[128];
+	struct api_ops ops = fake_ops(&r.fake);
+	struct server_config config = { .socket_path = path };
+	struct server *server = NULL;
+	struct why why;
+
+	r.loop = ev_default_loop(EVFLAG_AUTO);
+	r.fake.ipam = b->ipam;
+	r.fake.refuse = b->refuse;
+	r.fake.says = b->says;
+	snprintf(path, sizeof path, "%s/weave.sock", b->run_dir);
+	ops.stop = end_loop;
+	ops.status = router_status;
+	MUST(server_new(&server, &config, &ops, r.loop, NULL, &why) == 0);
+	MUST(write(ready_fd, "r", 1) == 1);
+	ev_run(r.loop, 0);
+	for (int i = 0; i < 10; i++) /* let the answer go out */
+		ev_run(r.loop, EVRUN_NOWAIT);
+	server_free(server);
+	leave_calls(b, &r);
+	_exit(0);
 }
 
 /* A process that serves the API until it is asked to stop. */
@@ -291,30 +336,22 @@ static void start_router(struct bench *b)
 	fflush(NULL);
 	b->router = fork();
 	assert_true(b->router >= 0);
-	if (b->router == 0) {
-		char path[128];
-		struct ev_loop *loop = ev_default_loop(EVFLAG_AUTO);
-		struct fake fake = { .refuse = WHY_NONE };
-		struct api_ops ops = fake_ops(&fake);
-		struct server_config config = { .socket_path = path };
-		struct server *server = NULL;
-		struct why why;
-
-		snprintf(path, sizeof path, "%s/weave.sock", b->run_dir);
-		ops.ctx = loop;
-		ops.stop = end_loop;
-		ops.status = router_status;
-		MUST(server_new(&server, &config, &ops, loop, NULL, &why) == 0);
-		MUST(write(ready[1], "r", 1) == 1);
-		ev_run(loop, 0);
-		for (int i = 0; i < 10; i++) /* let the answer go out */
-			ev_run(loop, EVRUN_NOWAIT);
-		server_free(server);
-		_exit(0);
-	}
+	if (b->router == 0)
+		serve(b, ready[1]);
 	close(ready[1]);
 	assert_int_equal(read(ready[0], &c, 1), 1);
 	close(ready[0]);
+}
+
+/* What it was asked to do, after its end. */
+static void expect_calls(struct bench *b, const char *expected)
+{
+	char calls[512];
+
+	assert_int_equal(waitpid(b->router, NULL, 0), b->router);
+	b->router = 0;
+	read_file(b, "calls", calls, sizeof calls);
+	assert_string_equal(calls, expected);
 }
 
 static void a_running_router_is_not_launched_again(void **state)
@@ -378,6 +415,78 @@ static void reset_stops_and_has_the_daemon_clean_up(void **state)
 	assert_non_null(strstr(said, b->run_dir));
 }
 
+#define CLEANS "#!/bin/sh\necho \"$@\" >\"$(dirname \"$0\")/said\"\n"
+
+static bool cleaned_up(const struct bench *b)
+{
+	char said[512];
+
+	read_file(b, "said", said, sizeof said);
+	return strstr(said, "--reset\n") != NULL;
+}
+
+static void reset_hands_the_addresses_over_first(void **state)
+{
+	struct bench *b = *state;
+
+	if (not_root())
+		skip();
+	write_weaver(b, CLEANS);
+	b->ipam = true;
+	b->says = "host2 has them";
+	start_router(b);
+	assert_int_equal(command(b, "reset", NULL, NULL), 0);
+	assert_string_equal(b->out, "host2 has them\n");
+	assert_string_equal(b->err, "");
+	expect_calls(b, "hand over 0\n");
+	assert_true(cleaned_up(b));
+}
+
+static void addresses_that_nobody_takes_stop_a_reset(void **state)
+{
+	struct bench *b = *state;
+
+	if (not_root())
+		skip();
+	write_weaver(b, CLEANS);
+	b->ipam = true;
+	b->refuse = WHY_TRANSPORT;
+	start_router(b);
+	assert_int_equal(command(b, "reset", NULL, NULL), 1);
+	assert_string_equal(b->err, "the fake refuses\n"
+				    "weave: the addresses of this router were not given to "
+				    "another peer; --force goes on without that\n");
+	assert_int_equal(kill(b->router, 0), 0);
+	assert_false(cleaned_up(b));
+
+	assert_int_equal(command(b, "reset", "--force", NULL), 0);
+	assert_non_null(strstr(b->err, "going on, as --force says"));
+	expect_calls(b, "hand over 0\nhand over 1\n");
+	assert_true(cleaned_up(b));
+}
+
+static void addresses_of_a_stopped_router_are_not_lost_by_accident(void **state)
+{
+	struct bench *b = *state;
+	char path[128];
+	int fd;
+
+	if (not_root())
+		skip();
+	write_weaver(b, CLEANS);
+	path_in(b, "ipam.db", path, sizeof path);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	close(fd);
+	assert_int_equal(command(b, "reset", NULL, NULL), 1);
+	assert_non_null(strstr(b->err, "the router does not run"));
+	assert_false(cleaned_up(b));
+	assert_int_equal(command(b, "reset", "--force", NULL), 0);
+	assert_true(cleaned_up(b));
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(command(b, "reset", NULL, NULL), 0);
+}
+
 int main(void)
 {
 #define PROCESS_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -391,6 +500,9 @@ int main(void)
 		PROCESS_TEST(stop_waits_until_the_router_is_gone),
 		PROCESS_TEST(nothing_to_stop_is_no_error),
 		PROCESS_TEST(reset_stops_and_has_the_daemon_clean_up),
+		PROCESS_TEST(reset_hands_the_addresses_over_first),
+		PROCESS_TEST(addresses_that_nobody_takes_stop_a_reset),
+		PROCESS_TEST(addresses_of_a_stopped_router_are_not_lost_by_accident),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -223,9 +223,9 @@ static void without_ipam_nobody_chooses(void **state)
 {
 	static const struct row rows[] = {
 		{ "POST", "/attach", "id=c1&netns=/n&address=net:default", 400,
-		  "'net:': automatic addresses need IPAM", "" },
-		{ "POST", "/expose", "address=ip:10.2.1.1/16&address=net:10.3.0.0/16", 400, "IPAM",
-		  "" },
+		  "'net:default': automatic addresses need IPAM", "" },
+		{ "POST", "/expose", "address=ip:10.2.1.1/16&address=net:10.3.0.0/16", 400,
+		  "'net:10.3.0.0/16': automatic addresses need IPAM", "" },
 		{ "DELETE", "/attach", "id=c1&address=net:default", 400, "IPAM", "" },
 		{ "DELETE", "/expose", "address=net:10.2.0.0/16", 400, "IPAM", "" },
 		{ "POST", "/ip/c1", NULL, 404, "does not run IPAM", "" },
