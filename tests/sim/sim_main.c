@@ -1,5 +1,6 @@
 /* simulate: many routers in one process on a virtual clock.  See docs/why/simulator.md. */
 #include <dirent.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -495,5 +496,6 @@ int main(int argc, char **argv)
 		fputs(usage, stderr);
 		return 2;
 	}
+	MUST(sodium_init() >= 0);
 	return run_mode(&o, &t);
 }

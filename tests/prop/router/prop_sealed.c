@@ -1,5 +1,7 @@
 /* Sealed paths under load, while keys change many times: reordering, loss and doubling around each
  * change cost nothing but what the network itself loses. */
+#include <sodium.h>
+
 #include "../../../router/aead.h"
 #include "../../unit/router/lab.h"
 
@@ -141,5 +143,6 @@ int main(void)
 		cmocka_unit_test(what_arrives_is_opened),
 	};
 
+	MUST(sodium_init() >= 0); /* finds out what the processor can do */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,6 @@
 /* Sealed paths between whole routers: what must not pass does not, what must does. */
+#include <sodium.h>
+
 #include "../../../router/aead.h"
 #include "../../../router/sleeve_wire.h"
 #include "lab.h"
@@ -496,5 +498,6 @@ int main(void)
 		cmocka_unit_test(a_long_cut_does_not_part_the_keys),
 	};
 
+	MUST(sodium_init() >= 0); /* finds out what the processor can do */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
