@@ -64,6 +64,7 @@ void status_fini(struct status *s)
 	mem_free(s->trusted_subnets);
 	mem_free(s->universes);
 	mem_free(s->default_subnets);
+	mem_free(s->strangers);
 	mem_free(s->owned);
 	status_init(s);
 }
@@ -136,6 +137,13 @@ void status_endpoint_add_ip(struct status_endpoint *e, struct ip_addr ip)
 void status_add_drop(struct status *s, const char *name, const char *text, uint64_t count)
 {
 	APPEND(s->drops, s->drops_count, (struct status_drop){ name, text, count });
+}
+
+void status_add_stranger(struct status *s, const char *address, uint64_t failures, uint64_t last_ms)
+{
+	struct status_stranger stranger = { address, failures, last_ms };
+
+	APPEND(s->strangers, s->strangers_count, stranger);
 }
 
 void status_add_warning(struct status *s, const char *text)

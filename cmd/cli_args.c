@@ -19,6 +19,8 @@ static const char usage[] =
 	"                      [--ipalloc-range <cidr>] [--ipalloc-default-subnet <cidr>]\n"
 	"                      [--ipalloc-init consensus[=<number>] | seed=<name>,... | observer]\n"
 	"                      [--status-addr <ip:port>] [--socket-group <group>]\n"
+	"                      [--password <text> | --password-file <file>]\n"
+	"                      [--trusted-subnets <cidr>,...]\n"
 	"                      [--log-level <level>] [--resume] <peer> ...\n"
 	"      stop\n"
 	"      reset         [--force]\n"

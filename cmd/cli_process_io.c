@@ -81,18 +81,22 @@ static void find_weaver(char *path, size_t size)
 	snprintf(path, size, "weaver");
 }
 
-/* weaver's arguments: the directories, 'more' (or NULL), then what the user gave.  The array is
- * the caller's to free, the texts are borrowed. */
-static char **weaver_arguments(const char *run_dir, const char *state_dir, const char *option,
-			       const char *value, const char *const *args, size_t count)
+/* weaver's arguments: the directories, 'more' (up to a NULL), then what the user gave.  The array
+ * is the caller's to free, the texts are borrowed. */
+static char **weaver_arguments(const char *run_dir, const char *state_dir, const char *const *more,
+			       const char *const *args, size_t count)
 {
-	const char *head[] = { "weaver",  "--run-dir", run_dir, "--state-dir",
-			       state_dir, option,      value };
-	size_t head_count = sizeof head / sizeof head[0], n = 0;
-	char **argv = mem_new(head_count + count + 1, sizeof *argv);
+	const char *head[] = { "weaver", "--run-dir", run_dir, "--state-dir", state_dir };
+	size_t head_count = sizeof head / sizeof head[0], more_count = 0, n = 0;
+	char **argv;
 
-	for (size_t i = 0; i < head_count && head[i]; i++)
+	while (more[more_count])
+		more_count++;
+	argv = mem_new(head_count + more_count + count + 1, sizeof *argv);
+	for (size_t i = 0; i < head_count; i++)
 		memcpy(&argv[n++], &head[i], sizeof *argv); /* exec takes them without const */
+	for (size_t i = 0; i < more_count; i++)
+		memcpy(&argv[n++], &more[i], sizeof *argv);
 	for (size_t i = 0; i < count; i++)
 		memcpy(&argv[n++], &args[i], sizeof *argv);
 	return argv;
@@ -140,7 +144,10 @@ struct launch {
 	off_t log_start; /* what is behind it was written by this launch */
 	pid_t pid;
 	int ready_fd;
+	int password_fd; /* a pipe that holds the password; -1 none was given by value */
 };
+
+static const char *const nothing[] = { NULL };
 
 static bool make_directory(const char *path, mode_t mode)
 {
@@ -185,7 +192,8 @@ static void become_weaver(const struct launch *l, int ready_fd, const char *path
 
 	setsid();
 	if (null_fd < 0 || dup2(null_fd, 0) < 0 || dup2(l->log_fd, 1) < 0 ||
-	    dup2(l->log_fd, 2) < 0 || fcntl(ready_fd, F_SETFD, 0) < 0 || chdir("/") < 0) {
+	    dup2(l->log_fd, 2) < 0 || fcntl(ready_fd, F_SETFD, 0) < 0 ||
+	    (l->password_fd >= 0 && fcntl(l->password_fd, F_SETFD, 0) < 0) || chdir("/") < 0) {
 		dprintf(ready_fd, "error cannot prepare weaver: %s\n", strerror(errno));
 		_exit(1);
 	}
@@ -197,7 +205,8 @@ static void become_weaver(const struct launch *l, int ready_fd, const char *path
 static bool start_weaver(struct launch *l, const char *run_dir, const char *state_dir,
 			 const char *const *args, size_t count)
 {
-	char path[PATH_MAX], fd_text[16];
+	char path[PATH_MAX], fd_text[16], password_text[16];
+	const char *more[] = { "--ready-fd", fd_text, NULL, NULL, NULL };
 	char **argv;
 	int fds[2];
 
@@ -213,7 +222,12 @@ static bool start_weaver(struct launch *l, const char *run_dir, const char *stat
 	close(fds[1]);
 	fds[1] = fds[0];
 	snprintf(fd_text, sizeof fd_text, "%d", fds[1]);
-	argv = weaver_arguments(run_dir, state_dir, "--ready-fd", fd_text, args, count);
+	if (l->password_fd >= 0) {
+		snprintf(password_text, sizeof password_text, "%d", l->password_fd);
+		more[2] = "--password-fd";
+		more[3] = password_text;
+	}
+	argv = weaver_arguments(run_dir, state_dir, more, args, count);
 	fflush(NULL);
 	l->pid = l->ready_fd < 0 || fds[1] < 0 ? -1 : fork();
 	if (l->pid == 0)
@@ -365,28 +379,84 @@ static bool check_options(char **argv, struct weaver_options *o)
 		fprintf(stderr, "weave launch: %s\n", why.text);
 		return false;
 	}
-	if (o->mode == WEAVER_RUN && o->ready_fd < 0)
+	if (o->mode == WEAVER_RUN && o->ready_fd < 0 && o->password_fd < 0)
 		return true;
-	fprintf(stderr,
-		"weave launch: --reset, --version, --help and --ready-fd are weaver's own\n");
+	fprintf(stderr, "weave launch: --reset, --version, --help, --ready-fd and --password-fd "
+			"are weaver's own\n");
 	weaver_options_fini(o);
 	return false;
 }
 
-/* The effective directories are in 'o': the arguments may name others than the global options. */
-static int launch(const struct weaver_options *o, const char *const *args, size_t args_count)
+/* The arguments but for the password.  Its text is one of them, or the end of one. */
+static size_t without_password(const char *const *args, size_t count, const char *password,
+			       const char **kept)
 {
-	struct launch l = { .log_fd = -1, .ready_fd = -1 };
+	size_t n = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (args[i] == password)
+			n--; /* the option before it */
+		else if (!password || password < args[i] || password > args[i] + strlen(args[i]))
+			kept[n++] = args[i];
+	}
+	return n;
+}
+
+/* Hands the password over to a pipe and wipes it where the kernel shows it to others: in our own
+ * arguments and environment.  False when there is no pipe to be had. */
+static bool hide_password(struct weaver_options *o, struct launch *l)
+{
+	const char *inherited = getenv("WEAVE_PASSWORD");
+	const char *texts[] = { o->password, inherited };
+	size_t size = o->password ? strlen(o->password) : 0;
+	bool ok = true;
+	int fds[2];
+
+	if (size) {
+		/* It fits: a pipe takes 4096 bytes at least (PIPE_BUF). */
+		ok = pipe2(fds, O_CLOEXEC) == 0 &&
+		     write(fds[1], o->password, size) == (ssize_t)size;
+		if (ok) {
+			l->password_fd = fcntl(fds[0], F_DUPFD_CLOEXEC, 10);
+			close(fds[0]);
+			close(fds[1]);
+		} else {
+			complain("cannot pass the password to", "weaver");
+		}
+	}
+	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+		char *at;
+
+		if (!texts[i])
+			continue;
+		memcpy(&at, &texts[i], sizeof at); /* argv and environ are ours to write to */
+		explicit_bzero(at, strlen(at));
+	}
+	unsetenv("WEAVE_PASSWORD");
+	o->password = NULL;
+	return ok;
+}
+
+/* The effective directories are in 'o': the arguments may name others than the global options. */
+static int launch(struct weaver_options *o, const char *const *args, size_t args_count)
+{
+	struct launch l = { .log_fd = -1, .ready_fd = -1, .password_fd = -1 };
+	const char **kept = mem_new(args_count + 1, sizeof *kept);
+	size_t kept_count = without_password(args, args_count, o->password, kept);
+	bool hidden = hide_password(o, &l);
 	int fd = connect_router(o->run_dir), result = 1;
 
 	if (fd >= 0 || errno == EAGAIN) {
 		if (fd >= 0)
 			close(fd);
-		return already_running();
-	}
-	if (open_log(&l, o->run_dir) &&
-	    start_weaver(&l, o->run_dir, o->state_dir, args, args_count))
+		result = already_running();
+	} else if (hidden && open_log(&l, o->run_dir) &&
+		   start_weaver(&l, o->run_dir, o->state_dir, kept, kept_count)) {
 		result = wait_until_ready(&l);
+	}
+	mem_free(kept);
+	if (l.password_fd >= 0)
+		close(l.password_fd);
 	if (l.ready_fd >= 0)
 		close(l.ready_fd);
 	if (l.log_fd >= 0)
@@ -397,7 +467,7 @@ static int launch(const struct weaver_options *o, const char *const *args, size_
 int cli_launch(const char *run_dir, const char *state_dir, const char *const *args,
 	       size_t args_count)
 {
-	char **argv = weaver_arguments(run_dir, state_dir, NULL, NULL, args, args_count);
+	char **argv = weaver_arguments(run_dir, state_dir, nothing, args, args_count);
 	struct weaver_options o;
 	int result = 1;
 
@@ -584,7 +654,8 @@ int cli_reset(const char *run_dir, const char *state_dir, bool force)
 	}
 	result = cli_stop(run_dir);
 	if (result == 0) {
-		argv = weaver_arguments(run_dir, state_dir, "--reset", NULL, NULL, 0);
+		argv = weaver_arguments(run_dir, state_dir,
+					(const char *const[]){ "--reset", NULL }, NULL, 0);
 		result = run_weaver(argv);
 		mem_free(argv);
 	}

@@ -266,6 +266,21 @@ static void on_readdress(struct ev_loop *loop, struct ev_timer *w, int events)
 		gossip_set_addresses(engine_gossip(d->engine), own, count, mono_now());
 }
 
+static void entropy(void *ctx, void *out, size_t size)
+{
+	uint8_t *at = out;
+
+	(void)ctx;
+	while (size) {
+		ssize_t n = getrandom(at, size, 0);
+
+		if (n > 0) {
+			at += n;
+			size -= (size_t)n;
+		}
+	}
+}
+
 static bool configure_engine(struct daemon *d, uint32_t underlay_mtu, struct why *why)
 {
 	struct gossip_config *g = &d->config.gossip;
@@ -284,6 +299,10 @@ static bool configure_engine(struct daemon *d, uint32_t underlay_mtu, struct why
 	g->generation = d->state.generation;
 	g->seed = random_u64();
 	g->protocol_min = g->protocol_max = 3;
+	g->passwords = d->passwords;
+	g->entropy = entropy;
+	g->trusted_count = d->options->trusted_count;
+	memcpy(g->trusted, d->options->trusted, sizeof g->trusted);
 	r->mtu = d->mtu;
 	r->datagram_max = underlay_mtu - IPV4_UDP_HEADERS;
 	if (r->datagram_max > SLEEVE_DATAGRAM_MAX)
@@ -452,6 +471,7 @@ void daemon_fini(struct daemon *d)
 	connections_free(d->connections);
 	sleeve_socket_free(d->sleeve);
 	engine_free(d->engine);
+	passwords_free(d->passwords);
 	net_close(d->net);
 	state_fini(&d->state);
 	run_dir_close(d->run_dir);

@@ -16,6 +16,7 @@
 #include <weave/net.h>
 
 #include "options.h"
+#include "password_io.h"
 #include "run_dir_io.h"
 
 #include <weave/gossip_io.h>
@@ -41,6 +42,7 @@ struct daemon {
 	struct run_dir *run_dir;
 	struct router_state state;
 	struct engine_config config;
+	struct passwords *passwords; /* NULL none; 'engine' borrows them */
 	struct engine *engine;
 	uint64_t persist_ticket; /* a generation that waits for the disk; 0 none */
 
@@ -65,7 +67,8 @@ struct daemon {
 	struct ev_signal terminate, interrupt;
 };
 
-/* Opens and starts everything; false with 'why', and nothing left behind that was not there. */
+/* Opens and starts everything; false with 'why', and nothing left behind that was not there.
+ * 'd->passwords' is taken, also on failure (daemon_fini frees them). */
 bool daemon_start(struct daemon *d, const struct weaver_options *options, struct ev_loop *loop,
 		  struct why *why);
 /* After the loop has ended, or after a failed start. */

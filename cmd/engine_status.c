@@ -58,6 +58,8 @@ static void add_path(struct engine *e, conn_id conn, struct status *s, struct st
 		return;
 	c->overlay = overlay_text(path.overlay);
 	c->mtu = path.established ? path.mtu : 0;
+	if (path.cipher && path.cipher[0])
+		c->cipher = path.cipher;
 	if (path.why[0])
 		c->not_better = status_text(s, "%s", path.why);
 	c->rtt_known = path.rtt_us > 0;
@@ -90,6 +92,8 @@ static void add_connections(struct engine *e, struct status *s)
 		if (info.retry_in_ms == UINT64_MAX)
 			c->retries = false;
 		c->retry_in_ms = info.retry_in_ms;
+		c->encrypted = info.data_sealed;
+		c->trusted = info.sealed && !info.data_sealed;
 		add_path(e, info.conn, s, c);
 	}
 }
@@ -177,6 +181,37 @@ static void add_endpoints(struct engine *e, peer_name self, struct mono now, str
 	}
 }
 
+#define STRANGER_WARNING_MS (10u * 60u * 1000u)
+
+/* Failures, and a word about the latest while it is news. */
+static void add_authentication(struct engine *e, const struct gossip_counters *c, struct status *s)
+{
+	struct gossip_stranger stranger, latest = { .last_ms = UINT64_MAX };
+	char text[IP_TEXT_SIZE];
+
+	s->authentication = (struct status_authentication){
+		.wrong = c->password_wrong,
+		.one_side = c->password_one_side,
+		.unproved = c->password_unproved,
+		.puzzles = c->puzzles,
+	};
+	for (size_t i = 0; gossip_stranger_at(engine_gossip(e), i, &stranger); i++) {
+		status_add_stranger(s, status_text(s, "%s", ip_text(stranger.address, text)),
+				    stranger.failures, stranger.last_ms);
+		if (stranger.last_ms < latest.last_ms)
+			latest = stranger;
+	}
+	if (latest.last_ms < STRANGER_WARNING_MS)
+		status_add_warning(
+			s,
+			status_text(s,
+				    "%llu handshakes from %s failed for their password, the last "
+				    "%llu s ago: see weave status connections there and here",
+				    (unsigned long long)latest.failures,
+				    ip_text(latest.address, text),
+				    (unsigned long long)(latest.last_ms / 1000)));
+}
+
 static void add_counters(struct engine *e, struct status *s)
 {
 	struct gossip *g = engine_gossip(e);
@@ -187,6 +222,7 @@ static void add_counters(struct engine *e, struct status *s)
 
 	gossip_counters(g, &c);
 	s->terminations = c.terminations;
+	add_authentication(e, &c, s);
 	s->store.entries = store_count(store);
 	s->store.tombstones = store_tombstones(store);
 	s->store.digest = status_text(s, "%016llx%016llx", (unsigned long long)digest.high,
@@ -224,10 +260,16 @@ void engine_status_fill(struct engine *e, const struct gossip_config *config, st
 	s->name = config->name;
 	s->nickname = status_text(s, "%s", config->nickname);
 	s->instance = config->instance;
-	s->encryption = false;
+	s->encryption = config->passwords != NULL;
 	s->discovery = config->discovery;
 	s->port = config->port;
 	s->conn_limit = config->conn_limit;
+	for (unsigned i = 0; i < config->trusted_count; i++) {
+		char text[CIDR_TEXT_SIZE];
+
+		status_add_trusted_subnet(
+			s, status_text(s, "%s", cidr_text(config->trusted[i], text)));
+	}
 	for (size_t i = 0; (target = gossip_target_at(engine_gossip(e), i)); i++)
 		status_add_target(s, status_text(s, "%s", target), true);
 	add_connections(e, s);

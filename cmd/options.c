@@ -233,14 +233,19 @@ static bool set_resume(struct parser *p, const char *value)
 	return set_bool(p, value, &p->o->resume);
 }
 
-static bool set_ready_fd(struct parser *p, const char *value)
+static bool set_fd(struct parser *p, const char *value, int *to)
 {
 	uint32_t fd;
 
 	if (!parse_uint(value, 1u << 20, &fd) || fd < 3)
 		return refuse(p, value, "a file descriptor above 2");
-	p->o->ready_fd = (int)fd;
+	*to = (int)fd;
 	return true;
+}
+
+static bool set_ready_fd(struct parser *p, const char *value)
+{
+	return set_fd(p, value, &p->o->ready_fd);
 }
 
 static bool set_mode(struct parser *p, enum weaver_mode mode)
@@ -277,15 +282,80 @@ static bool accept_bool(struct parser *p, const char *value)
 	return p->option[0] != '-' || set_bool(p, value, &ignored);
 }
 
-/* What protects or changes traffic must not be ignored, so it is refused until it exists.  An
- * empty value asks for nothing. */
-static bool refuse_encryption(struct parser *p, const char *value)
+/* An empty one is refused: a variable that nobody set must not turn encryption off.  No message
+ * shows any of it. */
+static bool set_password(struct parser *p, const char *value)
 {
-	if (*value)
+	if (!*value) {
 		why_set(p->why, WHY_INVALID,
-			"%s: this router does not encrypt yet and refuses to start as if it did",
+			"%s: the password is empty; leave the option away to run without one",
 			p->option);
-	return *value == '\0';
+		return false;
+	}
+	if (strlen(value) > PASSWORD_SIZE_MAX) {
+		why_set(p->why, WHY_INVALID, "%s: longer than %u bytes", p->option,
+			PASSWORD_SIZE_MAX);
+		return false;
+	}
+	if (p->o->password) {
+		why_set(p->why, WHY_INVALID, "%s is given twice", p->option);
+		return false;
+	}
+	p->o->password = value;
+	return true;
+}
+
+static bool set_password_file(struct parser *p, const char *value)
+{
+	if (!*value)
+		return refuse(p, value, "a file");
+	p->o->password_file = value;
+	return true;
+}
+
+static bool set_password_fd(struct parser *p, const char *value)
+{
+	return set_fd(p, value, &p->o->password_fd);
+}
+
+/* Weave Net takes a list with commas.  Host bits are cut off; an address alone is one host. */
+static bool add_trusted(struct parser *p, const char *text, size_t length)
+{
+	char one[CIDR_TEXT_SIZE];
+	struct cidr c;
+
+	if (length < sizeof one) {
+		memcpy(one, text, length);
+		one[length] = '\0';
+	}
+	if (length >= sizeof one ||
+	    (!cidr_parse(one, &c) &&
+	     !(ip_parse(one, &c.ip) && (c.prefix = (uint8_t)ip_bits(c.ip))))) {
+		why_set(p->why, WHY_INVALID, "%s: '%.*s' is not <ip>/<prefix length>", p->option,
+			(int)(length < 60 ? length : 60), text);
+		return false;
+	}
+	if (p->o->trusted_count == TRUSTED_SUBNETS_MAX) {
+		why_set(p->why, WHY_INVALID, "%s: more than %u subnets", p->option,
+			TRUSTED_SUBNETS_MAX);
+		return false;
+	}
+	p->o->trusted[p->o->trusted_count++] = cidr_network(c);
+	return true;
+}
+
+static bool set_trusted_subnets(struct parser *p, const char *value)
+{
+	p->o->trusted_count = 0;
+	while (*value) {
+		size_t length = strcspn(value, ",");
+
+		if (!add_trusted(p, value, length))
+			return false;
+		value += length;
+		value += *value == ',';
+	}
+	return true;
 }
 
 static bool refuse_ipam(struct parser *p, const char *value)
@@ -329,6 +399,13 @@ static const struct option options[] = {
 	  "connect to the given peers only" },
 	{ "conn-limit", TAKES_TEXT, set_conn_limit, NULL, "<number>",
 	  "most connections to dial, 0 unlimited (100)" },
+	{ "password", TAKES_TEXT, set_password, "WEAVE_PASSWORD", "<text>",
+	  "encrypt; the same on all peers (none)" },
+	{ "password-file", TAKES_TEXT, set_password_file, NULL, "<file>",
+	  "the same, not seen in lists of processes" },
+	{ "password-fd", TAKES_TEXT, set_password_fd, NULL, "<fd>", "the same, read from there" },
+	{ "trusted-subnets", TAKES_TEXT, set_trusted_subnets, NULL, "<cidr>,...",
+	  "data in clear where both ends trust the other" },
 	{ "no-fastdp", TAKES_BOOL, set_no_fastdp, "WEAVE_NO_FASTDP", "",
 	  "carry frames in user space only" },
 	{ "mtu", TAKES_TEXT, set_mtu, "WEAVE_MTU", "<bytes>", "of the overlay, 0 automatic (0)" },
@@ -353,9 +430,6 @@ static const struct option options[] = {
 	{ "help", TAKES_NONE, set_help, NULL, "", "print this and exit" },
 	{ "no-bridged-fastdp", TAKES_BOOL, accept_bool, "WEAVE_NO_BRIDGED_FASTDP", NULL, NULL },
 	{ "no-dns", TAKES_BOOL, accept_bool, NULL, NULL, NULL },
-	{ "password", TAKES_TEXT, refuse_encryption, "WEAVE_PASSWORD", NULL, NULL },
-	{ "password-file", TAKES_TEXT, refuse_encryption, NULL, NULL, NULL },
-	{ "trusted-subnets", TAKES_TEXT, refuse_encryption, NULL, NULL, NULL },
 	{ "ipalloc-range", TAKES_TEXT, refuse_ipam, NULL, NULL, NULL },
 	{ "iprange", TAKES_TEXT, refuse_ipam, NULL, NULL, NULL },
 	{ "ipalloc-init", TAKES_TEXT, refuse_ipam, NULL, NULL, NULL },
@@ -404,13 +478,20 @@ static const char *get_environment(const char *const *environment, const char *n
 	return NULL;
 }
 
+static bool is_password(const struct option *option)
+{
+	return option->apply == set_password || option->apply == set_password_file ||
+	       option->apply == set_password_fd;
+}
+
 /* Whether the arguments gave this option or another name of it. */
 static bool is_seen(const struct parser *p, const struct option *option)
 {
 	for (size_t i = 0; i < ARRAY_COUNT(options); i++)
 		if (p->seen >> i & 1 &&
 		    (&options[i] == option ||
-		     (option->apply == set_status_addr && options[i].apply == set_status_addr)))
+		     (option->apply == set_status_addr && options[i].apply == set_status_addr) ||
+		     (option->apply == set_password && is_password(&options[i]))))
 			return true;
 	return false;
 }
@@ -506,6 +587,11 @@ static bool check_combination(struct parser *p)
 			"--resume uses the peers of the last run: give none here");
 		return false;
 	}
+	if ((o->password != NULL) + (o->password_file != NULL) + (o->password_fd >= 0) > 1) {
+		why_set(p->why, WHY_INVALID,
+			"give one of --password, --password-file and --password-fd");
+		return false;
+	}
 	if (o->mode == WEAVER_RESET && o->peers_count) {
 		why_set(p->why, WHY_INVALID, "--reset takes no peers");
 		return false;
@@ -522,6 +608,7 @@ bool weaver_options_parse(struct weaver_options *o, int args_count, const char *
 		.run_dir = OPTIONS_RUN_DIR,
 		.state_dir = OPTIONS_STATE_DIR,
 		.ready_fd = -1,
+		.password_fd = -1,
 		.port = OPTIONS_PORT,
 		.discovery = true,
 		.conn_limit = OPTIONS_CONN_LIMIT,

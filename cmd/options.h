@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include <weave/addr.h>
+#include <weave/limits.h>
 #include <weave/log.h>
 #include <weave/text.h>
 #include <weave/why.h>
@@ -48,7 +49,14 @@ struct weaver_options {
 	struct netaddr status_addr;
 	const char *socket_group; /* may use the API socket besides root; NULL nobody */
 	enum log_level log_level;
-	bool resume;	    /* take the persisted targets instead of the given peers */
+	bool resume; /* take the persisted targets instead of the given peers */
+	/* A secret, still where it was given: passwords_load and weave launch copy it and wipe it
+	 * there.  At most one of these three. */
+	const char *password;	   /* NULL none */
+	const char *password_file; /* NULL none */
+	int password_fd;	   /* to be read to its end; -1 none */
+	uint8_t trusted_count;
+	struct cidr trusted[TRUSTED_SUBNETS_MAX];
 	const char **peers; /* "host[:port]", checked by hostport_parse; array owned */
 	size_t peers_count;
 };

@@ -5,9 +5,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
+
+#include <sodium.h>
 
 #include <weave/alloc.h>
 
@@ -58,7 +61,24 @@ static void raise_descriptors_limit(void)
 	}
 }
 
-static int run(const struct weaver_options *o)
+/* Before anything else is done, so that the password is where others can see it for as short as can
+ * be. */
+static bool load_passwords(struct daemon *d, struct weaver_options *o, struct why *why)
+{
+	bool exposed;
+
+	if (!passwords_load(o, &d->passwords, &exposed, why))
+		return false;
+	if (exposed)
+		log_warning(&d->log, "others than its owner may read %s: chmod 600 it",
+			    o->password_file);
+	if (d->passwords)
+		/* No core dump shows keys, and nobody else of our user looks into us. */
+		prctl(PR_SET_DUMPABLE, 0);
+	return true;
+}
+
+static int run(struct weaver_options *o)
 {
 	struct ev_loop *loop = ev_default_loop(EVFLAG_AUTO);
 	struct daemon *d = mem_new(1, sizeof *d);
@@ -70,11 +90,12 @@ static int run(const struct weaver_options *o)
 	signal(SIGHUP, SIG_IGN);
 	raise_descriptors_limit();
 	d->log = (struct log){ .level = o->log_level, .write = write_line };
-	if (daemon_start(d, o, loop, &why)) {
+	if (load_passwords(d, o, &why) && daemon_start(d, o, loop, &why)) {
 		peer_name_text(d->state.name, name);
-		log_info(&d->log, "weave %s router %s(%s) ready on port %u, generation %llu",
+		log_info(&d->log, "weave %s router %s(%s) ready on port %u, generation %llu, %s",
 			 WEAVE_VERSION, name, d->config.gossip.nickname, o->port,
-			 (unsigned long long)d->state.generation);
+			 (unsigned long long)d->state.generation,
+			 d->passwords ? "encrypted" : "in clear");
 		report(o->ready_fd, "ready %s\n", name);
 		ev_run(loop, 0);
 		log_info(&d->log, "router %s stopped", name);
@@ -83,7 +104,10 @@ static int run(const struct weaver_options *o)
 		report(o->ready_fd, "error %s\n", why.text);
 		rc = 1;
 	}
-	daemon_fini(d);
+	if (d->loop)
+		daemon_fini(d);
+	else
+		passwords_free(d->passwords);
 	mem_free(d);
 	ev_loop_destroy(loop);
 	return rc;
@@ -136,6 +160,10 @@ int main(int argc, char **argv)
 	struct why why;
 	int rc;
 
+	if (sodium_init() < 0) {
+		fprintf(stderr, "weaver: libsodium does not work here\n");
+		return 1;
+	}
 	if (!weaver_options_parse(&o, argc - 1, (const char *const *)(void *)(argv + 1),
 				  (const char *const *)(void *)environ, &why)) {
 		fprintf(stderr, "weaver: %s\n", why.text);

@@ -130,6 +130,32 @@ void conns_free(struct gossip *g)
 		conn_free(list_entry(g->conns_in_order.next, struct conn, in_order));
 }
 
+/* What we said could serve to test one guess of the password. */
+static bool awaits_proof(const struct conn *c)
+{
+	return c->handshake && c->handshake->state == HANDSHAKE_CONFIRM;
+}
+
+static bool is_about_password(const struct conn *c, const struct why *why)
+{
+	return why->reason == WHY_PASSWORD_WRONG || why->reason == WHY_PASSWORD_ONE_SIDE ||
+	       awaits_proof(c);
+}
+
+static void count_failure(struct conn *c, const struct why *why)
+{
+	struct gossip *g = c->owner;
+
+	if (why->reason == WHY_PASSWORD_WRONG)
+		g->counters.password_wrong++;
+	else if (why->reason == WHY_PASSWORD_ONE_SIDE)
+		g->counters.password_one_side++;
+	else if (awaits_proof(c))
+		g->counters.password_unproved++;
+	if (!c->outbound && is_about_password(c, why))
+		strangers_failed(&g->strangers, c->remote.ip, g->now);
+}
+
 /* Anybody can knock as often as they like: at most one line a second. */
 static void log_stranger(const struct conn *c, const struct why *why)
 {
@@ -137,9 +163,19 @@ static void log_stranger(const struct conn *c, const struct why *why)
 	char text[CONN_TEXT_SIZE];
 	uint32_t swallowed;
 
-	if (log_limit_allows(&g->strangers_log, g->now, 1000, &swallowed))
-		log_info(g->log, "handshake failed: %s reason=\"%s\" others_not_shown=%u",
-			 conn_text(c, text, sizeof text), why->text, swallowed);
+	if (!log_limit_allows(&g->strangers_log, g->now, 1000, &swallowed))
+		return;
+	conn_text(c, text, sizeof text);
+	if (is_about_password(c, why))
+		log_warning(g->log,
+			    "authentication failed: %s reason=\"%s\" failures_from_there=%llu "
+			    "others_not_shown=%u",
+			    text, why->text,
+			    (unsigned long long)strangers_failures(&g->strangers, c->remote.ip),
+			    swallowed);
+	else
+		log_info(g->log, "handshake failed: %s reason=\"%s\" others_not_shown=%u", text,
+			 why->text, swallowed);
 }
 
 /* What the end of 'c' means to the rest; 'c' is neither UP nor SPARE afterwards. */
@@ -151,6 +187,8 @@ static void ended(struct conn *c, const struct why *why)
 	bool was_up = c->state == CONN_UP;
 	peer_name peer = c->hello.name;
 
+	if (c->handshake)
+		count_failure(c, why);
 	if (peer != PEER_NAME_NONE)
 		log_info(g->log, "connection ended: %s reason=\"%s\"",
 			 conn_text(c, text, sizeof text), why->text);
@@ -162,10 +200,6 @@ static void ended(struct conn *c, const struct why *why)
 		g->counters.refused_handshakes++;
 	if (why->reason == WHY_MALFORMED)
 		g->counters.malformed++;
-	if (why->reason == WHY_PASSWORD_WRONG)
-		g->counters.password_wrong++;
-	if (why->reason == WHY_PASSWORD_ONE_SIDE)
-		g->counters.password_one_side++;
 	history_add(c, why);
 	if (was_up)
 		join_leave(c);
@@ -446,19 +480,45 @@ static void begin_handshake(struct conn *c)
 	conn_out(c, writer_bytes(&w));
 }
 
-/* At most HANDSHAKES_MAX strangers at once: the oldest goes first. */
+static bool is_knocking(const struct conn *c)
+{
+	return c->state == CONN_HANDSHAKE && !c->outbound;
+}
+
+static unsigned knocking_from(const struct gossip *g, struct ip_addr ip)
+{
+	unsigned count = 0;
+
+	for (struct list *l = g->conns_in_order.next; l != &g->conns_in_order; l = l->next) {
+		const struct conn *c = list_entry(l, struct conn, in_order);
+
+		count += is_knocking(c) && ip_compare(c->remote.ip, ip) == 0;
+	}
+	return count;
+}
+
+/* At most HANDSHAKES_MAX strangers at once: of the address with most of them the oldest goes, so
+ * that nobody pushes out others than themselves. */
 static void make_room_for_handshake(struct gossip *g)
 {
+	struct conn *goes = NULL;
+	unsigned most = 0;
+
 	if (g->handshakes_count < HANDSHAKES_MAX)
 		return;
 	for (struct list *l = g->conns_in_order.next; l != &g->conns_in_order; l = l->next) {
 		struct conn *c = list_entry(l, struct conn, in_order);
+		unsigned count = is_knocking(c) ? knocking_from(g, c->remote.ip) : 0;
 
-		if (c->state == CONN_HANDSHAKE && !c->outbound) {
-			close_for(c, WHY_OVERLOADED, "too many connections in handshake at once");
-			return;
+		if (count > most) {
+			most = count;
+			goes = c;
 		}
+		if (most > HANDSHAKES_MAX / 2)
+			break;
 	}
+	MUST(goes);
+	close_for(goes, WHY_OVERLOADED, "too many connections in handshake at once");
 }
 
 conn_id gossip_on_accepted(struct gossip *g, struct netaddr remote, struct mono now,
@@ -534,12 +594,6 @@ void gossip_on_dial_failed(struct gossip *g, conn_id conn, const char *reason, s
 	gossip_settle(g);
 }
 
-/* What we said could serve to test one guess of the password. */
-static bool awaits_proof(const struct conn *c)
-{
-	return c->handshake && c->handshake->state == HANDSHAKE_CONFIRM;
-}
-
 void gossip_on_closed(struct gossip *g, conn_id conn, const char *reason, struct mono now)
 {
 	struct conn *c = conn_find(g, conn);
@@ -609,11 +663,28 @@ static void refused(struct conn *c, bool by_peer, struct why *why)
 	conn_lost(c, &told);
 }
 
+/* Before the first costly step. */
+static bool set_puzzle(struct conn *c)
+{
+	struct gossip *g = c->owner;
+	uint8_t random[PUZZLE_SIZE];
+
+	if (c->outbound || c->handshake->solved ||
+	    strangers_may_ask(&g->strangers, c->remote.ip, g->now))
+		return false;
+	g->counters.puzzles++;
+	g->config.entropy(g->config.entropy_ctx, random, sizeof random);
+	handshake_puzzle(c->handshake, random);
+	return true;
+}
+
 static void offer_keys(struct conn *c, struct why *why)
 {
 	struct gossip *g = c->owner;
 	uint8_t entropy[HANDSHAKE_ENTROPY_SIZE];
 
+	if (set_puzzle(c))
+		return;
 	g->config.entropy(g->config.entropy_ctx, entropy, sizeof entropy);
 	handshake_offer(c->handshake, g->config.passwords, entropy, why);
 	sodium_memzero(entropy, sizeof entropy);
@@ -648,11 +719,6 @@ static void shake_hands_on(struct conn *c, struct why *why)
 			offer_keys(c, why);
 	} else if (h->state == HANDSHAKE_OFFERED) {
 		offer_keys(c, why);
-	}
-	conn_out(c, handshake_output(h));
-	if (h->state == HANDSHAKE_DONE && h->password) {
-		seal(c);
-		send_hello(c);
 	}
 }
 
@@ -714,19 +780,27 @@ static void set_path_secret(struct conn *c)
 static bool shake_hands(struct conn *c, struct bytes *bytes)
 {
 	struct handshake *h = c->handshake;
+	struct bytes output;
 	struct why why;
 
 	while (h->state != HANDSHAKE_DONE) {
 		enum handshake_state before = h->state;
 
-		if (handshake_feed(h, bytes, &why) == before)
-			return false;
-		if (h->state != HANDSHAKE_REFUSED)
+		handshake_feed(h, bytes, &why);
+		if (h->state != before && h->state != HANDSHAKE_REFUSED)
 			shake_hands_on(c, &why);
 		if (h->state == HANDSHAKE_REFUSED) {
 			handshake_refused(c, &why);
 			return false;
 		}
+		output = handshake_output(h);
+		conn_out(c, output);
+		if (h->state == before && output.size == 0)
+			return false;
+	}
+	if (h->password && !c->sealer.sealed) {
+		seal(c);
+		send_hello(c);
 	}
 	if (!h->password)
 		c->hello = h->hello;

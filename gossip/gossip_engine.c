@@ -104,6 +104,7 @@ struct gossip *gossip_new(const struct gossip_config *config, struct mono now, s
 	g->garbage = garbage_new(g->store, g->topology, config->name);
 	identity_init(&g->identity, config->name, config->instance, config->generation);
 	g->neighbours = (struct neighbours){ .store = g->store, .changed = now, .mark_at = now };
+	strangers_init(&g->strangers, now);
 	list_init(&g->conns_in_order);
 	list_init(&g->conns_flowing);
 	g->targets_due = MONO_NEVER;

@@ -27,6 +27,7 @@
 #include "identity.h"
 #include "neighbour.h"
 #include "session_wire.h"
+#include "strangers.h"
 #include "target.h"
 
 #define DIAL_TIMEOUT_MS 20000u	/* the world answers earlier; this is for a world that forgets */
@@ -179,6 +180,7 @@ struct gossip {
 	size_t actions_room, actions_first, actions_count;
 	void *action_owned; /* by the action handed out last */
 
+	struct strangers strangers;
 	struct log_limit strangers_log;
 	struct history history[HISTORY_MAX];
 	size_t history_next;

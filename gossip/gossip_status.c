@@ -6,6 +6,22 @@
 
 /* ---- what ended lately ---- */
 
+/* One line for each address that tries the same again and again. */
+static struct history *history_room(struct conn *c, const struct why *why)
+{
+	struct gossip *g = c->owner;
+
+	for (size_t i = 0; c->hello.name == PEER_NAME_NONE && i < HISTORY_MAX; i++) {
+		struct history *h = &g->history[i];
+
+		if (h->until.ms > g->now.ms && h->info.peer == PEER_NAME_NONE &&
+		    h->info.outbound == c->outbound && h->info.why.reason == why->reason &&
+		    ip_compare(h->info.address.ip, c->remote.ip) == 0)
+			return h;
+	}
+	return &g->history[g->history_next++ % HISTORY_MAX];
+}
+
 void history_add(struct conn *c, const struct why *why)
 {
 	struct gossip *g = c->owner;
@@ -15,7 +31,7 @@ void history_add(struct conn *c, const struct why *why)
 	if (why->reason == WHY_DUPLICATE || (c->target && target_find(g, c->target)) ||
 	    (c->state == CONN_DIALLING))
 		return;
-	h = &g->history[g->history_next++ % HISTORY_MAX];
+	h = history_room(c, why);
 	*h = (struct history){ .until = mono_after(g->now, HISTORY_MS) };
 	h->info = (struct gossip_conn_info){
 		.state = CONN_FAILED,
@@ -147,6 +163,20 @@ bool gossip_conn_at(const struct gossip *g, size_t index, struct gossip_conn_inf
 	if (h)
 		*info = h->info;
 	return h != NULL;
+}
+
+bool gossip_stranger_at(const struct gossip *g, size_t index, struct gossip_stranger *stranger)
+{
+	for (unsigned i = 0; i < STRANGERS_MAX; i++) {
+		const struct stranger *row = &g->strangers.rows[i];
+
+		if (!row->network.family || index-- > 0)
+			continue;
+		*stranger = (struct gossip_stranger){ row->network, row->failures,
+						      mono_elapsed(row->last, g->now) };
+		return true;
+	}
+	return false;
 }
 
 bool gossip_conn_find(const struct gossip *g, conn_id conn, struct gossip_conn_info *info)

@@ -303,21 +303,39 @@ static void set_session(struct handshake *h, const uint8_t random[HELLO_SESSION_
 	MUST(!w.full);
 }
 
+/* Behind what we have said already, beginning with the preamble; session_end follows. */
+static struct writer begin_saying(struct handshake *h, uint8_t type, size_t *mark)
+{
+	struct writer w = writer_over(h->said, sizeof h->said);
+
+	if (h->said_size == 0)
+		preamble_encode(h->lowest, h->highest, &w);
+	else
+		write_room(&w, h->said_size);
+	h->said_size = writer_size(&w);
+	*mark = session_begin(&w, type);
+	return w;
+}
+
+static void end_saying(struct handshake *h, struct writer *w, size_t mark)
+{
+	session_end(w, mark);
+	h->output = bytes_of(h->said + h->said_size, writer_size(w) - h->said_size);
+	h->said_size = writer_size(w);
+}
+
 static void say_hello(struct handshake *h)
 {
 	struct hello hello = { .form = HELLO_KEYS, .has_session = h->dialled };
-	struct writer w = writer_over(h->said, sizeof h->said);
+	struct writer w;
 	size_t mark;
 
 	hello.key_share_size = (uint8_t)(h->keys.ours * CPACE_SHARE_SIZE);
 	memcpy(hello.key_share, h->keys.offer, hello.key_share_size);
 	memcpy(hello.session, h->session, sizeof hello.session);
-	preamble_encode(h->lowest, h->highest, &w);
-	mark = session_begin(&w, MESSAGE_HELLO);
+	w = begin_saying(h, MESSAGE_HELLO, &mark);
 	hello_encode(&hello, &w);
-	session_end(&w, mark);
-	h->said_size = writer_size(&w);
-	h->output = bytes_of(h->said + PREAMBLE_SIZE, h->said_size - PREAMBLE_SIZE);
+	end_saying(h, &w, mark);
 }
 
 static void say_confirm(struct handshake *h)
@@ -354,6 +372,71 @@ enum handshake_state handshake_offer(struct handshake *h, const struct passwords
 			   bytes_of(h->session, sizeof h->session), entropy + HELLO_SESSION_SIZE);
 	say_hello(h);
 	return h->dialled ? h->state : take_offer(h, why);
+}
+
+/* ---- puzzles: a number that gives a hash with enough leading zero bits ---- */
+
+static bool solves(const struct handshake *h, uint64_t number, unsigned bits)
+{
+	uint8_t input[PUZZLE_SIZE + HELLO_SESSION_SIZE + 8], hash[32];
+	struct writer w = writer_over(input, sizeof input);
+	unsigned zeroes = 0;
+
+	write_bytes(&w, h->puzzle, PUZZLE_SIZE);
+	write_bytes(&w, h->dialled ? h->session : h->hello.session, HELLO_SESSION_SIZE);
+	write_u64(&w, number);
+	crypto_generichash(hash, sizeof hash, input, sizeof input, NULL, 0);
+	while (zeroes < bits && !(hash[zeroes / 8] & 0x80 >> zeroes % 8))
+		zeroes++;
+	return zeroes == bits;
+}
+
+void handshake_puzzle(struct handshake *h, const uint8_t random[PUZZLE_SIZE])
+{
+	struct writer w;
+	size_t mark;
+
+	MUST(h->state == HANDSHAKE_OFFERED && !h->puzzled);
+	h->puzzled = true;
+	memcpy(h->puzzle, random, PUZZLE_SIZE);
+	w = begin_saying(h, MESSAGE_PUZZLE, &mark);
+	write_u8(&w, PUZZLE_BITS);
+	write_bytes(&w, h->puzzle, PUZZLE_SIZE);
+	end_saying(h, &w, mark);
+	h->state = HANDSHAKE_PUZZLED;
+}
+
+static enum handshake_state on_puzzle(struct handshake *h, struct bytes body, struct why *why)
+{
+	struct reader r = reader_over(body.data, body.size);
+	uint8_t bits = read_u8(&r, "puzzle.bits");
+	uint64_t number = 0;
+	struct writer w;
+	size_t mark;
+
+	read_copy(&r, h->puzzle, PUZZLE_SIZE, "puzzle.random");
+	if (bits > PUZZLE_BITS_MAX)
+		return malformed(h, "puzzle.bits", why);
+	h->puzzled = true;
+	/* It ends: 2^bits tries on average, and one in e^64 runs goes on for 64 times that. */
+	while (!solves(h, number, bits) && number < UINT64_C(64) << bits)
+		number++;
+	w = begin_saying(h, MESSAGE_SOLUTION, &mark);
+	write_u64(&w, number);
+	end_saying(h, &w, mark);
+	return h->state;
+}
+
+static enum handshake_state on_solution(struct handshake *h, struct bytes body, struct why *why)
+{
+	struct reader r = reader_over(body.data, body.size);
+	uint64_t number = read_u64(&r, "solution.number");
+
+	if (!solves(h, number, PUZZLE_BITS))
+		return malformed(h, "solution.number", why);
+	h->solved = true;
+	h->state = HANDSHAKE_OFFERED;
+	return h->state;
 }
 
 static enum handshake_state one_side(struct handshake *h, struct why *why)
@@ -403,12 +486,17 @@ static enum handshake_state on_confirm(struct handshake *h, struct bytes proof, 
 
 static const char *check_type(const struct handshake *h, uint8_t type, size_t body_size)
 {
-	uint8_t expected = h->state == HANDSHAKE_HELLO ? MESSAGE_HELLO : MESSAGE_CONFIRM;
 	const char *bad = message_check(type, body_size, false);
+	bool ok = type == MESSAGE_CLOSE;
 
-	if (!bad && type != expected && type != MESSAGE_CLOSE)
-		bad = "frame.type: not its turn";
-	return bad;
+	if (h->state == HANDSHAKE_HELLO)
+		ok = ok || type == MESSAGE_HELLO ||
+		     (type == MESSAGE_PUZZLE && h->password && h->dialled && !h->puzzled);
+	else if (h->state == HANDSHAKE_PUZZLED)
+		ok = ok || type == MESSAGE_SOLUTION;
+	else
+		ok = ok || type == MESSAGE_CONFIRM;
+	return bad || ok ? bad : "frame.type: not its turn";
 }
 
 static enum handshake_state feed_frame(struct handshake *h, struct bytes *from, struct why *why)
@@ -441,6 +529,10 @@ static enum handshake_state feed_frame(struct handshake *h, struct bytes *from, 
 		h->closed_by_peer = !bad;
 		return bad ? malformed(h, bad, why) : refuse(h);
 	}
+	if (type == MESSAGE_PUZZLE)
+		return on_puzzle(h, body, why);
+	if (type == MESSAGE_SOLUTION)
+		return on_solution(h, body, why);
 	return type == MESSAGE_HELLO ? on_hello(h, body, why) : on_confirm(h, body, why);
 }
 
@@ -452,6 +544,7 @@ enum handshake_state handshake_feed(struct handshake *h, struct bytes *from, str
 	case HANDSHAKE_HELLO:
 		MUST(!h->password || !h->dialled || h->said_size);
 		return feed_frame(h, from, why);
+	case HANDSHAKE_PUZZLED:
 	case HANDSHAKE_CONFIRM:
 		return feed_frame(h, from, why);
 	case HANDSHAKE_OFFERED:

@@ -17,6 +17,11 @@
  *	accepted  PREAMBLE --preamble--> HELLO --HELLO--> OFFERED --answer--> CONFIRM --CONFIRM-->
  *DONE (sends HELLO)         (sends CONFIRM)
  *
+ * The side that accepted may ask for work first, which costs it one hash and the other many:
+ *
+ *	accepted  OFFERED --puzzle--> PUZZLED --SOLUTION--> OFFERED --answer--> ...
+ *	              (sends PUZZLE)
+ *
  * A side with a password never goes on without: whatever else comes leads to REFUSED.
  *
  * Pure; randomness is an argument.  Before DONE at most HANDSHAKE_SIZE_MAX bytes are taken, in one
@@ -39,6 +44,9 @@
 #define HELLO_SESSION_SIZE 16u
 /* HELLO with PASSWORD, KEY_SHARE and SESSION. */
 #define HELLO_KEYS_MAX (5u + 4u + 3u + OFFER_SIZE_MAX + 3u + HELLO_SESSION_SIZE)
+#define PUZZLE_SIZE 16u
+#define PUZZLE_WIRE_SIZE (5u + 1u + PUZZLE_SIZE)
+#define SOLUTION_WIRE_SIZE (5u + 8u)
 #define HANDSHAKE_ENTROPY_SIZE (HELLO_SESSION_SIZE + KEY_EXCHANGE_ENTROPY_SIZE)
 #define HANDSHAKE_OUT_MAX (5u + PROOF_SIZE_MAX)
 
@@ -99,6 +107,7 @@ enum handshake_state {
 	HANDSHAKE_PREAMBLE,
 	HANDSHAKE_HELLO,
 	HANDSHAKE_OFFERED,
+	HANDSHAKE_PUZZLED,
 	HANDSHAKE_CONFIRM,
 	HANDSHAKE_DONE,
 	HANDSHAKE_REFUSED
@@ -115,11 +124,14 @@ struct handshake {
 	struct hello hello;  /* theirs; complete from DONE on, in the form KEYS with a password */
 	struct key_exchange keys;
 	uint8_t session[HELLO_SESSION_SIZE + 2 * PREAMBLE_SIZE];
-	uint8_t said[PREAMBLE_SIZE + HELLO_KEYS_MAX]; /* our preamble and HELLO */
+	bool puzzled, solved; /* there is a puzzle, and a solution */
+	uint8_t puzzle[PUZZLE_SIZE];
+	/* All that we have said up to our HELLO, or SOLUTION; CONFIRM. */
+	uint8_t said[PREAMBLE_SIZE + HELLO_KEYS_MAX + PUZZLE_WIRE_SIZE];
 	size_t said_size;
-	uint8_t out[HANDSHAKE_OUT_MAX]; /* our CONFIRM */
-	struct bytes output;		/* what the caller has to send */
-	size_t start, size; /* of the item that is arriving; of all that was taken, in 'buffer' */
+	uint8_t out[HANDSHAKE_OUT_MAX];
+	struct bytes output; /* what the caller has to send */
+	size_t start, size;  /* of the item that is arriving; of all that was taken, in 'buffer' */
 	uint8_t buffer[HANDSHAKE_SIZE_MAX];
 };
 
@@ -133,14 +145,17 @@ void preamble_encode(uint8_t lowest, uint8_t highest, struct writer *w);
  * after a change.  REFUSED fills 'why'.  Bytes behind the handshake stay in 'from'.
  *
  * On reaching HELLO the caller sends its HELLO (no password), or calls handshake_offer (dialled).
- * In OFFERED nothing is taken: the caller either ends it or calls handshake_offer, the one costly
- * step that a stranger can ask of us. */
+ * In OFFERED nothing is taken: the caller ends it, or calls handshake_puzzle unless it is solved,
+ * or calls handshake_offer, the one costly step that a stranger can ask of us. */
 enum handshake_state handshake_feed(struct handshake *h, struct bytes *from, struct why *why);
 
 /* Makes our key shares, and HELLO for handshake_output.  REFUSED when theirs are invalid. */
 enum handshake_state handshake_offer(struct handshake *h, const struct passwords *passwords,
 				     const uint8_t entropy[HANDSHAKE_ENTROPY_SIZE],
 				     struct why *why);
+
+/* Makes the other end work before we do; 'random' is PUZZLE_SIZE bytes. */
+void handshake_puzzle(struct handshake *h, const uint8_t random[PUZZLE_SIZE]);
 
 /* What is to be sent now, borrowed until the next call; empty when nothing is. */
 struct bytes handshake_output(struct handshake *h);

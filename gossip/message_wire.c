@@ -26,7 +26,7 @@ const char *message_check(uint8_t type, size_t body_size, bool handshake_done)
 		return "frame.type";
 	if (!handshake_done && !row->before_handshake)
 		return "frame.type before the handshake";
-	if (handshake_done && (type == MESSAGE_HELLO || type == MESSAGE_CONFIRM))
+	if (handshake_done && row->before_handshake && type != MESSAGE_CLOSE)
 		return "frame.type: a second handshake";
 	return body_size < row->min || body_size > row->max ? "frame.length for its type" : NULL;
 }

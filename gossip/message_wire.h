@@ -39,7 +39,9 @@
 	X(RESEND, 8, 5u, FRAME_BODY_MAX, false)                                                    \
 	X(UNICAST, 9, UNICAST_HEADER_SIZE, UNICAST_HEADER_SIZE + UNICAST_PAYLOAD_MAX, false)       \
 	X(OVERLAY, 10, 1u, OVERLAY_MESSAGE_MAX, false)                                             \
-	X(RINGS, 11, 1u, RINGS_MESSAGE_MAX, false)
+	X(RINGS, 11, 1u, RINGS_MESSAGE_MAX, false)                                                 \
+	X(PUZZLE, 12, 17u, 17u, true)                                                              \
+	X(SOLUTION, 13, 8u, 8u, true)
 
 enum message_type {
 #define X(name, number, min, max, before) MESSAGE_##name = (number),

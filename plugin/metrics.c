@@ -69,6 +69,20 @@ static void add_connections(const struct status *s, struct text *out)
 	}
 }
 
+static void add_authentication(const struct status *s, struct text *out)
+{
+	describe(out, "weave_authentication_failures_total", "counter",
+		 "Handshakes that failed for their password.");
+	text_add(out,
+		 "weave_authentication_failures_total{reason=\"wrong_password\"} %" PRIu64 "\n"
+		 "weave_authentication_failures_total{reason=\"one_side\"} %" PRIu64 "\n"
+		 "weave_authentication_failures_total{reason=\"unproved\"} %" PRIu64 "\n",
+		 s->authentication.wrong, s->authentication.one_side, s->authentication.unproved);
+	add_value(out, "weave_authentication_puzzles_total", "counter",
+		  "Puzzles set to addresses whose handshakes failed too often.",
+		  s->authentication.puzzles);
+}
+
 static void add_peers(const struct status *s, struct text *out)
 {
 	size_t reachable = 0;
@@ -241,6 +255,7 @@ void metrics_render(const struct status *s, struct text *out)
 		  "Number of peer-to-peer connections terminated.", s->terminations);
 	add_value(out, "weave_connection_duplicates_total", "counter",
 		  "Terminated connections that were a second one to the same peer.", s->duplicates);
+	add_authentication(s, out);
 	add_peers(s, out);
 	add_value(out, "weave_targets", "gauge",
 		  "Addresses that this router tries to stay "

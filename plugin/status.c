@@ -179,6 +179,10 @@ static void add_live_info(const struct status *s, const struct status_connection
 	status_peer_text(out, c->peer, c->nickname, 0);
 	if (c->encrypted)
 		text_add_string(out, " encrypted=true");
+	if (c->cipher)
+		text_add(out, " cipher=%s", c->cipher);
+	if (c->trusted)
+		text_add_string(out, " trusted=true");
 	if (c->mtu)
 		text_add(out, " mtu=%" PRIu32, c->mtu);
 	if (c->not_better) {

@@ -110,33 +110,40 @@ static json_t *attributes_json(const struct status_connection *c)
 		put_number(o, "mtu", c->mtu);
 	if (c->encrypted)
 		put_bool(o, "encrypted", true);
+	if (c->cipher)
+		put_text(o, "cipher", c->cipher);
+	if (c->trusted)
+		put_bool(o, "trusted", true);
 	return o;
 }
 
 /* Info says in one text what the columns behind the state say. */
-static void put_info(json_t *o, const struct status_connection *c)
+static void put_info(json_t *o, const struct status *s, const struct status_connection *c)
 {
 	struct text info = { 0 };
 	char name[PEER_NAME_TEXT_SIZE];
 
 	if (c->peer != PEER_NAME_NONE &&
-	    (c->state == STATUS_ESTABLISHED || c->state == STATUS_PENDING))
+	    (c->state == STATUS_ESTABLISHED || c->state == STATUS_PENDING)) {
+		if (s->encryption)
+			text_add(&info, "%-11s ", c->encrypted ? "encrypted" : "unencrypted");
 		text_add(&info, "%-6s %s(%s)", c->overlay ? c->overlay : "none",
 			 peer_name_text(c->peer, name), c->nickname ? c->nickname : "");
-	else if (c->error)
+	} else if (c->error) {
 		text_add_string(&info, c->error);
+	}
 	put_text(o, "Info", text_string(&info));
 	text_fini(&info);
 }
 
-static json_t *connection_json(const struct status_connection *c)
+static json_t *connection_json(const struct status *s, const struct status_connection *c)
 {
 	json_t *o = json_object();
 
 	put_text(o, "Address", c->address);
 	put_bool(o, "Outbound", c->outbound);
 	put_text(o, "State", status_connection_state_name(c->state));
-	put_info(o, c);
+	put_info(o, s, c);
 	put(o, "Attrs", attributes_json(c));
 	put(o, "Name", name_json(c->peer));
 	put_text(o, "NickName", c->nickname);
@@ -158,7 +165,7 @@ json_t *status_json_connections(const struct status *s)
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < s->connections_count; i++)
-		append(list, connection_json(&s->connections[i]));
+		append(list, connection_json(s, &s->connections[i]));
 	return list;
 }
 
@@ -311,6 +318,26 @@ static json_t *capture_json(const struct status_capture *c)
 	return o;
 }
 
+static json_t *authentication_json(const struct status *s)
+{
+	json_t *o = json_object(), *list = json_array();
+
+	put_number(o, "WrongPassword", s->authentication.wrong);
+	put_number(o, "PasswordOnOneSide", s->authentication.one_side);
+	put_number(o, "Unproved", s->authentication.unproved);
+	put_number(o, "Puzzles", s->authentication.puzzles);
+	for (size_t i = 0; i < s->strangers_count; i++) {
+		json_t *stranger = json_object();
+
+		put_text(stranger, "Address", s->strangers[i].address);
+		put_number(stranger, "Failures", s->strangers[i].failures);
+		put_number(stranger, "LastMs", s->strangers[i].last_ms);
+		append(list, stranger);
+	}
+	put(o, "Addresses", list);
+	return o;
+}
+
 static void put_interface(json_t *o, const struct status *s)
 {
 	struct text text = { 0 };
@@ -347,6 +374,7 @@ static json_t *router_json(const struct status *s)
 	put(o, "DiscoveredTargets", targets_json(s, true));
 	put(o, "OverlayDiagnostics", json_object());
 	put(o, "TrustedSubnets", texts_json(s->trusted_subnets, s->trusted_subnets_count));
+	put(o, "AuthenticationFailures", authentication_json(s));
 	put_text(o, "Bridge", s->bridge);
 	put_interface(o, s);
 	put_number(o, "MTU", s->mtu);

@@ -218,8 +218,9 @@ const char *gossip_target_at(const struct gossip *g, size_t index); /* operator'
 
 struct gossip_counters {
 	uint64_t terminations, accepted, refused_handshakes, malformed, dials;
-	uint64_t password_wrong,
-		password_one_side; /* handshakes that ended so, either end's doing */
+	/* Handshakes that ended so, whoever dialled: different passwords; one on one side only; the
+	 * other end left before it proved anything.  And puzzles that we set. */
+	uint64_t password_wrong, password_one_side, password_unproved, puzzles;
 	uint64_t entries_sent, entries_received, repairs, repair_entries;
 	uint64_t unicast_forwarded, unicast_dropped;
 	uint64_t generation, jumps;
@@ -227,6 +228,15 @@ struct gossip_counters {
 	uint64_t duplicate; /* its instance id */
 };
 void gossip_counters(const struct gossip *g, struct gossip_counters *counters);
+
+/* An address from which handshakes failed for their password; an IPv6 one stands for its /64. */
+struct gossip_stranger {
+	struct ip_addr address;
+	uint64_t failures;
+	uint64_t last_ms; /* ago */
+};
+/* Those that are remembered, index from 0; false at the end. */
+bool gossip_stranger_at(const struct gossip *g, size_t index, struct gossip_stranger *stranger);
 
 /* Asserts all invariants; for tests. */
 void gossip_check(struct gossip *g);

@@ -10,6 +10,20 @@
 #define HANDSHAKE_SIZE_MAX 2048u
 #define HANDSHAKES_MAX 64u
 #define HANDSHAKE_TIMEOUT_MS 10000u
+/* Addresses whose handshakes failed; a page or three. */
+#define STRANGERS_MAX 256u
+/* Failed handshakes that an address, and all together, have free; then a puzzle comes first.  More
+ * than anybody makes by mistake; and 64 at once are under way at most, so failures that nobody
+ * could know of yet fit the allowance of all.  At 0.25 ms each all of them cost at most 2.5 % of a
+ * core. */
+#define STRANGER_FAILURES 16u
+#define STRANGER_FAILURES_PER_S 1u
+#define STRANGERS_FAILURES 128u
+#define STRANGERS_FAILURES_PER_S 100u
+/* Leading zero bits of a solution: 2^16 hashes, about 15 ms; and what we solve at most for others.
+ */
+#define PUZZLE_BITS 16u
+#define PUZZLE_BITS_MAX 18u
 /* Each is compared with the address of each new connection. */
 #define TRUSTED_SUBNETS_MAX 64u
 /* A long random key in base64 fits many times; more is a wrong file. */

@@ -50,8 +50,10 @@ struct status_connection {
 	const char *nickname;
 	const char *overlay; /* "sleeve", "fastdp"; NULL: no data path is up */
 	uint32_t mtu;	     /* of the data path, bytes; 0 unknown */
-	bool encrypted;
-	const char *error;	/* why it failed or is tried again: the last error */
+	bool encrypted;	     /* its data */
+	bool trusted;	     /* its data is not, because both ends trust the network between them */
+	const char *cipher;  /* of the data; NULL: none, or not agreed yet */
+	const char *error;   /* why it failed or is tried again: the last error */
 	const char *not_better; /* why a better overlay is not used */
 	bool retries;		/* 'retry_in_ms' holds */
 	uint64_t retry_in_ms;
@@ -179,6 +181,18 @@ struct status_capture {
 	uint64_t received, dropped, interface_dropped;
 };
 
+/* An address from which handshakes failed for their password; an IPv6 one stands for its /64. */
+struct status_stranger {
+	const char *address;
+	uint64_t failures;
+	uint64_t last_ms; /* ago */
+};
+
+struct status_authentication {
+	uint64_t wrong, one_side, unproved; /* handshakes that ended so */
+	uint64_t puzzles;		    /* set to those that failed too often */
+};
+
 struct status {
 	const char *version;
 	unsigned protocol_min, protocol_max;
@@ -199,6 +213,9 @@ struct status {
 	uint32_t mtu;	       /* of the overlay, bytes */
 	struct status_capture captured;
 	struct status_store store;
+	struct status_authentication authentication;
+	struct status_stranger *strangers;
+	size_t strangers_count;
 
 	struct status_target *targets;
 	size_t targets_count;
@@ -245,6 +262,8 @@ void status_broadcast_route_add(struct status_broadcast_route *r, peer_name via)
 struct status_endpoint *status_add_endpoint(struct status *s);
 void status_endpoint_add_ip(struct status_endpoint *e, struct ip_addr ip);
 void status_add_drop(struct status *s, const char *name, const char *text, uint64_t count);
+void status_add_stranger(struct status *s, const char *address, uint64_t failures,
+			 uint64_t last_ms);
 void status_add_warning(struct status *s, const char *text);
 void status_add_trusted_subnet(struct status *s, const char *text);
 struct status_universe *status_add_universe(struct status *s);

@@ -228,6 +228,47 @@ static void what_weaver_says_is_shown(void **state)
 	assert_int_equal(command(b, "launch", NULL, NULL), 3);
 }
 
+/* Its arguments, what it was handed, and what its environment says. */
+#define PASSWORD_SCRIPT                                                                            \
+	"#!/bin/sh\n"                                                                              \
+	"dir=$(dirname \"$0\")\n"                                                                  \
+	"echo \"$@\" >\"$dir/args\"; env >\"$dir/env\"\n"                                          \
+	"while [ $# -gt 0 ]; do\n"                                                                 \
+	"[ \"$1\" = --ready-fd ] && fd=/proc/self/fd/$2\n"                                         \
+	"[ \"$1\" = --password-fd ] && cat /proc/self/fd/$2 >\"$dir/password\"\n"                  \
+	"shift; done\n"                                                                            \
+	"echo ready 7a:00:00:00:00:01 >$fd\n"
+
+static void the_password_goes_to_weaver_unseen(void **state)
+{
+	static char separate[] = "hush hush", joined[] = "--password=hush hush",
+		    variable[] = "WEAVE_PASSWORD=hush hush", other[] = "WEAVE_PASSWORD=overruled";
+	struct bench *b = *state;
+	char text[4096];
+
+	if (not_root())
+		skip();
+	write_weaver(b, PASSWORD_SCRIPT);
+	for (int way = 0; way < 3; way++) {
+		putenv(way == 2 ? variable : other);
+		assert_int_equal(command(b, "launch",
+					 way == 0   ? "--password"
+					 : way == 1 ? joined
+						    : NULL,
+					 way == 0 ? separate : NULL),
+				 0);
+		unsetenv("WEAVE_PASSWORD");
+		read_file(b, "password", text, sizeof text);
+		assert_string_equal(text, "hush hush");
+		read_file(b, "args", text, sizeof text);
+		assert_non_null(strstr(text, "--password-fd"));
+		assert_null(strstr(text, "hush"));
+		read_file(b, "env", text, sizeof text);
+		assert_non_null(strstr(text, "PATH="));
+		assert_null(strstr(text, "WEAVE_PASSWORD"));
+	}
+}
+
 static void a_silent_death_is_explained(void **state)
 {
 	struct bench *b = *state;
@@ -259,7 +300,7 @@ static void what_cannot_be_started_is_named(void **state)
 static void mistakes_start_nothing(void **state)
 {
 	static const char *const wrong[] = { "--bogus",	     "--port=x", "--reset",
-					     "--ready-fd=9", "a b",	 "--password=x" };
+					     "--ready-fd=9", "a b",	 "--password=" };
 	struct bench *b = *state;
 
 	write_weaver(b, SCRIPT "echo ready x >$fd\n");
@@ -493,6 +534,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		PROCESS_TEST(launch_returns_when_the_router_is_ready),
 		PROCESS_TEST(what_weaver_says_is_shown),
+		PROCESS_TEST(the_password_goes_to_weaver_unseen),
 		PROCESS_TEST(a_silent_death_is_explained),
 		PROCESS_TEST(what_cannot_be_started_is_named),
 		PROCESS_TEST(mistakes_start_nothing),

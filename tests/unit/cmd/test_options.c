@@ -138,10 +138,13 @@ static const char *const wrong[][2] = {
 	{ "--ready-fd=2", "--ready-fd" },
 	{ "--run-dir=here", "--run-dir" },
 	{ "--reset=1", "--reset takes no value" },
-	{ "--password=x", "--password: this router does not encrypt" },
-	{ "-password=x", "--password" },
-	{ "--password-file=/x", "--password-file" },
-	{ "--trusted-subnets=10.0.0.0/8", "--trusted-subnets" },
+	{ "--password=", "--password: the password is empty" },
+	{ "-password=", "--password" },
+	{ "--password-file=", "--password-file" },
+	{ "--password-fd=2", "--password-fd" },
+	{ "--trusted-subnets=10.0.0.0/33", "'10.0.0.0/33' is not" },
+	{ "--trusted-subnets=10.0.0.0/8,,10.0.0.0/9", "'' is not" },
+	{ "--trusted-subnets=10.0.0.0/8,host", "'host' is not" },
 	{ "--ipalloc-range=10.2.0.0/16", "IPAM" },
 	{ "-iprange=10.2.0.0/16", "IPAM" },
 	{ "--ipalloc-init=seed=a", "IPAM" },
@@ -173,8 +176,8 @@ static void every_mistake_is_named(void **state)
 
 static void what_asks_for_nothing_is_accepted(void **state)
 {
-	static const char *const fine[] = { "--password=", "--ipalloc-range=", "--plugin=false",
-					    "--status-addr=", "--host=" };
+	static const char *const fine[] = { "--trusted-subnets=", "--ipalloc-range=",
+					    "--plugin=false", "--status-addr=", "--host=" };
 	struct weaver_options o;
 	struct why why;
 
@@ -227,13 +230,70 @@ static void wrong_variables_are_named(void **state)
 	assert_false(parse(&o, (const char *[]){ NULL }, (const char *[]){ "WEAVE_PORT=x", NULL },
 			   &why));
 	assert_non_null(strstr(why.text, "WEAVE_PORT: 'x'"));
-	assert_false(parse(&o, (const char *[]){ NULL },
-			   (const char *[]){ "WEAVE_PASSWORD=x", NULL }, &why));
-	assert_non_null(strstr(why.text, "WEAVE_PASSWORD"));
-	/* An argument that takes the wish back is obeyed. */
-	assert_true(parse(&o, (const char *[]){ "--password=", NULL },
-			  (const char *[]){ "WEAVE_PASSWORD=x", NULL }, &why));
+}
+
+static void a_password_is_taken_from_one_place(void **state)
+{
+	static char longest[PASSWORD_SIZE_MAX + 2];
+	const char *environment[] = { "WEAVE_PASSWORD=of the environment", NULL };
+	const char *one[] = { "-password", "secret words", "host1", NULL };
+	struct weaver_options o;
+	struct why why;
+
+	(void)state;
+	assert_true(parse(&o, (const char *[]){ NULL }, NULL, &why));
+	assert_null(o.password);
+	assert_int_equal(o.password_fd, -1);
+	assert_true(parse(&o, (const char *[]){ NULL }, environment, &why));
+	assert_string_equal(o.password, "of the environment");
+	/* Where it stands, so that it can be wiped there. */
+	assert_ptr_equal(o.password, environment[0] + strlen("WEAVE_PASSWORD="));
+	assert_true(parse(&o, one, environment, &why));
+	assert_ptr_equal(o.password, one[1]);
+	assert_int_equal(o.peers_count, 1);
 	weaver_options_fini(&o);
+	assert_true(parse(&o, (const char *[]){ "--password-file=/f", NULL }, environment, &why));
+	assert_null(o.password);
+	assert_string_equal(o.password_file, "/f");
+	assert_true(parse(&o, (const char *[]){ "--password-fd=7", NULL }, environment, &why));
+	assert_null(o.password);
+	assert_int_equal(o.password_fd, 7);
+	assert_false(parse(&o, (const char *[]){ "--password-file=/f", "--password=x", NULL }, NULL,
+			   &why));
+	assert_non_null(strstr(why.text, "give one of"));
+	assert_false(parse(&o, (const char *[]){ "--password=secret", "--password=secret", NULL },
+			   NULL, &why));
+	assert_non_null(strstr(why.text, "twice"));
+	assert_null(strstr(why.text, "secret"));
+	memset(longest, 'x', PASSWORD_SIZE_MAX);
+	assert_true(parse(&o, (const char *[]){ "--password", longest, NULL }, NULL, &why));
+	longest[PASSWORD_SIZE_MAX] = 'x';
+	assert_false(parse(&o, (const char *[]){ "--password", longest, NULL }, NULL, &why));
+	assert_non_null(strstr(why.text, "longer than 1024"));
+	assert_null(strstr(why.text, "xx"));
+}
+
+static void trusted_subnets_are_a_list(void **state)
+{
+	struct weaver_options o;
+	struct why why;
+	char text[CIDR_TEXT_SIZE], many[TRUSTED_SUBNETS_MAX * 11 + 40] = "--trusted-subnets=";
+
+	(void)state;
+	assert_true(parse(
+		&o, (const char *[]){ "--trusted-subnets=10.1.2.3/8,fd00::/7,192.0.2.1", NULL },
+		NULL, &why));
+	assert_int_equal(o.trusted_count, 3);
+	assert_string_equal(cidr_text(o.trusted[0], text), "10.0.0.0/8");
+	assert_string_equal(cidr_text(o.trusted[1], text), "fc00::/7");
+	assert_string_equal(cidr_text(o.trusted[2], text), "192.0.2.1/32");
+	for (unsigned i = 0; i <= TRUSTED_SUBNETS_MAX; i++) {
+		if (i == TRUSTED_SUBNETS_MAX)
+			assert_true(parse(&o, (const char *[]){ many, NULL }, NULL, &why));
+		strcat(many, i ? ",10.0.0.0/8" : "10.0.0.0/8");
+	}
+	assert_false(parse(&o, (const char *[]){ many, NULL }, NULL, &why));
+	assert_non_null(strstr(why.text, "more than 64"));
 }
 
 static void combinations_that_make_no_sense_are_refused(void **state)
@@ -274,7 +334,8 @@ static void the_usage_names_the_options(void **state)
 	weaver_options_usage(&text);
 	assert_non_null(strstr(text_string(&text), "--run-dir"));
 	assert_non_null(strstr(text_string(&text), "--no-fastdp"));
-	assert_null(strstr(text_string(&text), "--trusted-subnets"));
+	assert_non_null(strstr(text_string(&text), "--trusted-subnets"));
+	assert_null(strstr(text_string(&text), "--proxy"));
 	text_fini(&text);
 }
 
@@ -288,6 +349,8 @@ int main(void)
 		cmocka_unit_test(what_asks_for_nothing_is_accepted),
 		cmocka_unit_test(arguments_win_over_the_environment),
 		cmocka_unit_test(wrong_variables_are_named),
+		cmocka_unit_test(a_password_is_taken_from_one_place),
+		cmocka_unit_test(trusted_subnets_are_a_list),
 		cmocka_unit_test(combinations_that_make_no_sense_are_refused),
 		cmocka_unit_test(too_many_peers_are_refused),
 		cmocka_unit_test(the_usage_names_the_options),

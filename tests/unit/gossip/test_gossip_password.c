@@ -370,6 +370,104 @@ static void strangers_hear_no_name(void **state)
 	}
 }
 
+/* A handshake with random shares and no proof: what costs us most.  'from': last byte of the
+ * address. */
+static conn_id ask_in_vain(struct world *w, unsigned from)
+{
+	struct gossip *g = w->host[1].g;
+	struct hello h = { .form = HELLO_KEYS, .key_share_size = 32, .has_session = true };
+	uint8_t frame[256], hash[64];
+	struct writer writer = writer_over(frame, sizeof frame);
+	size_t mark;
+	struct why why;
+	conn_id conn = gossip_on_accepted(g, (struct netaddr){ host_ip(from), 1 }, at(w->now),
+					  &why);
+
+	world_entropy(&w->rng, hash, sizeof hash);
+	crypto_core_ristretto255_from_hash(h.key_share, hash);
+	preamble_encode(3, 3, &writer);
+	mark = session_begin(&writer, MESSAGE_HELLO);
+	hello_encode(&h, &writer);
+	session_end(&writer, mark);
+	gossip_on_received(g, conn, writer_bytes(&writer), at(w->now));
+	world_drain(w, 1);
+	return conn;
+}
+
+static void who_fails_often_must_work_and_honest_peers_get_in(void **state)
+{
+	struct world *w = two_hosts("secret", "secret", 13);
+	struct gossip_counters c;
+	struct gossip_stranger s;
+
+	(void)state;
+	/* From the very address of the honest peer, all the time. */
+	world_kill(w, 2);
+	world_run(w, 100);
+	for (unsigned i = 0; i < 2 * STRANGER_FAILURES; i++)
+		gossip_on_closed(w->host[1].g, ask_in_vain(w, 2), NULL, at(w->now));
+	gossip_counters(w->host[1].g, &c);
+	assert_int_equal(c.password_unproved, STRANGER_FAILURES);
+	assert_int_equal(c.puzzles, STRANGER_FAILURES);
+	assert_true(gossip_stranger_at(w->host[1].g, 0, &s));
+	assert_int_equal(s.address.b[3], 2);
+	assert_int_equal(s.failures, STRANGER_FAILURES);
+	assert_false(gossip_stranger_at(w->host[1].g, 1, &s));
+	w->host[2].config.generation++;
+	w->host[2].ups = 0;
+	world_start(w, 2);
+	world_connect(w, 2, 1);
+	for (unsigned i = 0; i < 40 && !w->host[2].ups; i++) {
+		gossip_on_closed(w->host[1].g, ask_in_vain(w, 2), NULL, at(w->now));
+		world_run(w, 1);
+	}
+	assert_int_equal(w->host[2].ups, 1);
+	world_until(w, world_converged, 3000);
+	world_over(w);
+}
+
+static void nobody_pushes_others_out_of_their_handshake(void **state)
+{
+	struct world *w = world_new(1, 14);
+	struct gossip_conn_info info;
+	struct why why;
+	conn_id honest;
+
+	(void)state;
+	world_set_passwords(w, 1, "secret", NULL);
+	world_start_all(w);
+	honest = gossip_on_accepted(w->host[1].g, (struct netaddr){ host_ip(8), 1 }, at(w->now),
+				    &why);
+	for (unsigned i = 0; i < 10 * HANDSHAKES_MAX; i++)
+		ask_in_vain(w, 9);
+	gossip_check(w->host[1].g);
+	assert_true(gossip_conn_find(w->host[1].g, honest, &info));
+	/* Its own oldest ones go. */
+	for (unsigned i = 0; i < HANDSHAKES_MAX; i++)
+		ask_in_vain(w, 8);
+	assert_false(gossip_conn_find(w->host[1].g, honest, &info));
+	world_run(w, 12000);
+	world_over(w);
+}
+
+static void many_failures_from_one_place_are_one_line(void **state)
+{
+	struct world *w = world_new(1, 15);
+	struct gossip_conn_info info;
+	size_t lines = 0;
+
+	(void)state;
+	world_set_passwords(w, 1, "secret", NULL);
+	world_start_all(w);
+	for (unsigned i = 0; i < 300; i++)
+		gossip_on_closed(w->host[1].g, ask_in_vain(w, 8 + i % 3), NULL, at(w->now));
+	while (gossip_conn_at(w->host[1].g, lines, &info))
+		lines++;
+	/* Left without a proof, or left with a puzzle: one line each. */
+	assert_true(lines >= 3 && lines <= 6);
+	world_over(w);
+}
+
 static int nothing_is_leaked(void **state)
 {
 	(void)state;
@@ -389,6 +487,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_changed_handshake_fails_and_is_repeated),
 		cmocka_unit_test(a_network_changes_its_password_without_a_cut),
 		cmocka_unit_test(strangers_hear_no_name),
+		cmocka_unit_test(who_fails_often_must_work_and_honest_peers_get_in),
+		cmocka_unit_test(nobody_pushes_others_out_of_their_handshake),
+		cmocka_unit_test(many_failures_from_one_place_are_one_line),
 	};
 
 	if (sodium_init() < 0)

@@ -8,6 +8,8 @@
 
 /* In the order in which they are said; even ones by the side that dialled. */
 enum { PREAMBLE_A, PREAMBLE_B, HELLO_A, HELLO_B, CONFIRM_A, CONFIRM_B, MESSAGES };
+/* With a puzzle. */
+enum { PUZZLE_B = HELLO_B, SOLUTION_A, PUZZLED_HELLO_B, PUZZLED_MESSAGES = MESSAGES + 2 };
 
 struct side {
 	struct handshake h;
@@ -25,8 +27,9 @@ typedef void (*between)(struct said *message, unsigned index, void *ctx);
 
 struct talk {
 	struct side side[2]; /* 0 dialled */
-	struct said said[MESSAGES + 2];
+	struct said said[PUZZLED_MESSAGES];
 	unsigned count;
+	bool puzzle; /* the side that accepted sets one */
 	between meddle;
 	void *ctx;
 	size_t piece; /* deliveries are cut into pieces of this size; 0 whole */
@@ -61,6 +64,10 @@ static void offer(struct talk *t, struct side *s)
 
 	for (size_t i = 0; i < sizeof entropy; i++)
 		entropy[i] = (uint8_t)rng_u64(&t->rng);
+	if (t->puzzle && !s->h.dialled && !s->h.solved) {
+		handshake_puzzle(&s->h, entropy);
+		return;
+	}
 	handshake_offer(&s->h, &s->passwords, entropy, &s->why);
 }
 
@@ -91,7 +98,7 @@ static void say(struct talk *t, struct bytes b)
 {
 	struct said *said = &t->said[t->count];
 
-	assert_true(t->count < MESSAGES && b.size <= sizeof said->data);
+	assert_true(t->count < PUZZLED_MESSAGES && b.size <= sizeof said->data);
 	memcpy(said->data, b.data, b.size);
 	said->size = b.size;
 	if (t->meddle)
@@ -119,7 +126,7 @@ static void run(struct talk *t)
 	}
 	deliver(t, &t->side[1], &t->said[PREAMBLE_A]);
 	deliver(t, &t->side[0], &t->said[PREAMBLE_B]);
-	while (t->count < MESSAGES) {
+	while (t->count < (t->puzzle ? PUZZLED_MESSAGES : MESSAGES)) {
 		struct bytes out = handshake_output(&t->side[t->count % 2].h);
 
 		if (out.size == 0)
@@ -313,6 +320,104 @@ static void no_changed_bit_goes_unnoticed(void **state)
 	assert_true(tried > 2000);
 }
 
+/* ---- puzzles ---- */
+
+static void a_puzzle_is_solved_and_leads_to_the_same_end(void **state)
+{
+	(void)state;
+	for (size_t piece = 0; piece < 30; piece += 7) {
+		struct talk t;
+
+		talk_init(&t, both, alpha, 61 + piece);
+		t.puzzle = true;
+		t.piece = piece;
+		run(&t);
+		assert_int_equal(t.count, PUZZLED_MESSAGES);
+		assert_int_equal(t.side[0].h.state, HANDSHAKE_DONE);
+		assert_int_equal(t.side[1].h.state, HANDSHAKE_DONE);
+		assert_true(t.side[1].h.solved);
+		assert_same_keys(&t);
+	}
+}
+
+static void only_a_right_solution_is_answered(void **state)
+{
+	struct talk t;
+
+	(void)state;
+	for (size_t bit = 0; bit < 8 * SOLUTION_WIRE_SIZE; bit++) {
+		struct flip f = { SOLUTION_A, bit };
+
+		talk_init(&t, alpha, alpha, 71);
+		t.puzzle = true;
+		t.meddle = flip_bit;
+		t.ctx = &f;
+		run(&t);
+		/* One number in 2^16 is a solution: then the changed transcript is noticed. */
+		assert_int_not_equal(t.side[0].h.state, HANDSHAKE_DONE);
+		assert_int_not_equal(t.side[1].h.state, HANDSHAKE_DONE);
+		assert_true(t.count <= PUZZLED_HELLO_B + 2);
+	}
+	/* HELLO_B is not said, and no share made, before the solution. */
+	talk_init(&t, alpha, alpha, 72);
+	t.puzzle = true;
+	feed(&t, &t.side[0], bytes_of("weave\3\3", 7));
+	feed(&t, &t.side[1], bytes_of("weave\3\3", 7));
+	feed(&t, &t.side[1], handshake_output(&t.side[0].h));
+	assert_int_equal(t.side[1].h.state, HANDSHAKE_PUZZLED);
+	assert_int_equal(handshake_output(&t.side[1].h).size, PUZZLE_WIRE_SIZE);
+	assert_int_equal(t.side[1].h.keys.ours, 0);
+}
+
+static void changed_puzzles_are_noticed(void **state)
+{
+	(void)state;
+	/* The random part only: another number of bits is another amount of work. */
+	for (size_t bit = 8 * (PUZZLE_WIRE_SIZE - PUZZLE_SIZE); bit < 8 * PUZZLE_WIRE_SIZE;
+	     bit += 13) {
+		struct flip f = { PUZZLE_B, bit };
+		struct talk t;
+
+		talk_init(&t, alpha, alpha, 81);
+		t.puzzle = true;
+		t.meddle = flip_bit;
+		t.ctx = &f;
+		run(&t);
+		assert_int_not_equal(t.side[0].h.state, HANDSHAKE_DONE);
+		assert_int_equal(t.side[1].h.state, HANDSHAKE_REFUSED);
+	}
+}
+
+static void nobody_makes_us_solve_much_or_twice(void **state)
+{
+	uint8_t frame[PUZZLE_WIRE_SIZE] = { 0, 0, 0, PUZZLE_WIRE_SIZE - 4, MESSAGE_PUZZLE };
+	struct talk t;
+
+	(void)state;
+	talk_init(&t, alpha, alpha, 91);
+	feed(&t, &t.side[0], bytes_of("weave\3\3", 7));
+	frame[5] = PUZZLE_BITS_MAX + 1;
+	feed(&t, &t.side[0], bytes_of(frame, sizeof frame));
+	assert_int_equal(t.side[0].h.state, HANDSHAKE_REFUSED);
+	assert_non_null(strstr(t.side[0].why.text, "puzzle.bits"));
+	talk_init(&t, alpha, alpha, 92);
+	feed(&t, &t.side[0], bytes_of("weave\3\3", 7));
+	handshake_output(&t.side[0].h);
+	frame[5] = 1;
+	feed(&t, &t.side[0], bytes_of(frame, sizeof frame));
+	assert_int_equal(handshake_output(&t.side[0].h).size, SOLUTION_WIRE_SIZE);
+	feed(&t, &t.side[0], bytes_of(frame, sizeof frame));
+	assert_int_equal(t.side[0].h.state, HANDSHAKE_REFUSED);
+	assert_non_null(strstr(t.side[0].why.text, "not its turn"));
+	/* Nor without a password, nor the one that accepted. */
+	for (int i = 0; i < 2; i++) {
+		talk_init(&t, i ? alpha : none, alpha, 93);
+		feed(&t, &t.side[i], bytes_of("weave\3\3", 7));
+		feed(&t, &t.side[i], bytes_of(frame, sizeof frame));
+		assert_int_equal(t.side[i].h.state, HANDSHAKE_REFUSED);
+	}
+}
+
 static void what_is_reflected_is_refused(void **state)
 {
 	struct talk t;
@@ -470,6 +575,10 @@ int main(void)
 		cmocka_unit_test(any_cut_leads_to_the_same_end),
 		cmocka_unit_test(a_password_on_one_side_only_is_told),
 		cmocka_unit_test(no_changed_bit_goes_unnoticed),
+		cmocka_unit_test(a_puzzle_is_solved_and_leads_to_the_same_end),
+		cmocka_unit_test(only_a_right_solution_is_answered),
+		cmocka_unit_test(changed_puzzles_are_noticed),
+		cmocka_unit_test(nobody_makes_us_solve_much_or_twice),
 		cmocka_unit_test(what_is_reflected_is_refused),
 		cmocka_unit_test(what_is_replayed_is_refused),
 		cmocka_unit_test(a_proof_fits_its_own_run_only),

@@ -102,6 +102,16 @@ static void connections_have_their_columns(void **state)
 	expect(status_render_connections, &s,
 	       "-> 10.0.0.2:6783         established encrypted   sleeve "
 	       "7a:00:00:00:00:02(host2) encrypted=true mtu=1410\n");
+	s.connections[0].cipher = "AES-256-GCM";
+	expect(status_render_connections, &s,
+	       "-> 10.0.0.2:6783         established encrypted   sleeve "
+	       "7a:00:00:00:00:02(host2) encrypted=true cipher=AES-256-GCM mtu=1410\n");
+	s.connections[0].cipher = NULL;
+	s.connections[0].encrypted = false;
+	s.connections[0].trusted = true;
+	expect(status_render_connections, &s,
+	       "-> 10.0.0.2:6783         established unencrypted sleeve "
+	       "7a:00:00:00:00:02(host2) trusted=true mtu=1410\n");
 	status_fini(&s);
 }
 

@@ -1,0 +1,258 @@
+"""Routers with passwords: who gets in, what is said about the others, and what can be seen between."""
+
+import contextlib
+import os
+import pathlib
+import re
+import socket
+import time
+
+import pytest
+
+from lab import Lab, wait_until
+
+SECRET = "correct horse battery staple"
+MARK = b"inner-bytes-of-a-container"
+
+
+class Underlay:
+    """All frames that pass the switch of 'lan' from or to its hosts."""
+
+    def __init__(self, lan):
+        self.captures = [lan.switch.capture(f"p-{h.short}") for h in lan.hosts]
+        self.stack = contextlib.ExitStack()
+
+    def __enter__(self):
+        for capture in self.captures:
+            self.stack.enter_context(capture)
+        return self
+
+    def __exit__(self, *_):
+        self.stack.close()
+
+    def frames(self):
+        return [f for c in self.captures for f in c.frames]
+
+    def saw(self, what):
+        return any(what in frame for frame in self.frames())
+
+
+def talk(sender, receiver, count=20):
+    """Datagrams with MARK from container to container; how many came."""
+    inbox = receiver.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    inbox.bind((receiver.ip, 5000))
+    inbox.settimeout(0.5)
+    outbox = sender.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    came = 0
+    for _ in range(count):
+        outbox.sendto(MARK * 3, (receiver.ip, 5000))
+        with contextlib.suppress(socket.timeout):
+            came += inbox.recv(4096) == MARK * 3
+    inbox.close()
+    outbox.close()
+    return came
+
+
+def connection(host, number=0):
+    return host.connections()[number]
+
+
+def error_of(host, peer_ip=None):
+    """The text of status about a connection that failed."""
+    for c in host.connections():
+        if c["State"] in ("failed", "retrying") and c["Error"] and \
+                (peer_ip is None or c["Address"].startswith(peer_ip)):
+            return c["Error"]
+    return ""
+
+
+def metric(host, name):
+    text = host.run("curl -s http://127.0.0.1:6784/metrics")
+    return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines()
+               if line.startswith((name + " ", name + "{")))
+
+
+def test_nothing_of_containers_or_hosts_is_seen_between(lab):
+    lan = lab.lan()
+    a, b = lan.host("aliceblue"), lan.host("bisque")
+    with Underlay(lan) as seen:
+        a.launch("--password", SECRET)
+        b.launch("--password", SECRET, a.ip)
+        wait_until(10, lambda: a.is_meshed(b) and b.is_meshed(a), "the two are connected")
+        c, d = a.container("10.2.1.1/24"), b.container("10.2.1.2/24")
+        wait_until(10, lambda: c.reaches(d.ip), "containers reach each other")
+        assert talk(c, d) >= 19
+        # While the connection goes and comes, too.
+        for _ in range(3):
+            stop = c.start(["ping", "-n", "-q", "-i", "0.01", "-p", MARK[:16].hex(), d.ip])
+            b.weave("stop")
+            b.launch("--password", SECRET, a.ip)
+            wait_until(10, lambda: c.reaches(d.ip), "containers reach each other again")
+            stop.terminate()
+            stop.wait()
+        talk(c, d)
+    assert len(seen.frames()) > 100
+    for what in (MARK[:8], b"aliceblue", b"bisque", SECRET.encode()):
+        assert not seen.saw(what), what
+    # The same without a password, so that the check can fail.
+    with Underlay(lan) as seen:
+        for host, peers in ((a, []), (b, [a.ip])):
+            host.weave("stop")
+            host.launch(*peers)
+        wait_until(10, lambda: c.reaches(d.ip), "containers reach each other in clear")
+        talk(c, d)
+    for what in (MARK[:8], b"aliceblue", b"bisque"):
+        assert seen.saw(what), what
+
+
+def test_status_says_what_is_encrypted_and_how(lab):
+    lan = lab.lan()
+    a, b = lan.host("a"), lan.host("b")
+    a.launch("--password", SECRET)
+    b.launch("--password", SECRET, a.ip)
+    wait_until(10, lambda: a.is_meshed(b) and b.is_meshed(a), "the two are connected")
+    for host in (a, b):
+        assert re.search(r"Encryption: enabled", host.weave("status"))
+        line = host.weave("status", "connections")
+        assert re.search(r"established encrypted   sleeve .* encrypted=true cipher=\S+ mtu=\d+",
+                         line), line
+        attributes = connection(host)["Attrs"]
+        assert attributes["encrypted"] is True
+        assert attributes["cipher"] in ("AES-256-GCM", "ChaCha20-Poly1305")
+        report = host.report()
+        assert report["Router"]["Encryption"] is True
+        assert SECRET not in host.weave("report") and SECRET not in host.log()
+        text = host.run("curl -s http://127.0.0.1:6784/metrics")
+        assert 'weave_connections{state="established",type="sleeve",encryption="yes"} 1' in text
+
+
+def test_the_password_is_in_no_list_of_processes(lab, tmp_path):
+    lan = lab.lan()
+    a = lan.host("a")
+    file = tmp_path / "password"
+    file.write_text(SECRET + "\n")
+    file.chmod(0o600)
+    ways = [(("--password", SECRET), {}), ((f"--password={SECRET}",), {}),
+            ((), {"WEAVE_PASSWORD": SECRET}), (("--password-file", str(file)), {}),
+            (("--password-file", str(file)), {"WEAVE_PASSWORD": "something else"})]
+    for args, env in ways:
+        result = a.try_weave("launch", *args, env=env)
+        assert result.returncode == 0, result.stderr
+        for what in ("cmdline", "environ"):
+            text = pathlib.Path(f"/proc/{a.pid}/{what}").read_bytes()
+            assert SECRET.encode() not in text, (args, env, what)
+            assert b"something else" not in text
+        assert "Encryption: enabled" in a.weave("status")
+        assert SECRET not in a.log()
+        a.weave("stop")
+
+
+def test_weaver_itself_wipes_its_arguments(lab):
+    """Without `weave launch`, as a service manager would start it."""
+    from lab import BIN
+    lan = lab.lan()
+    a = lan.host("a")
+    a.start([BIN / "weaver", "--run-dir", a.run_dir, "--state-dir", a.state_dir,
+             f"--password={SECRET}"], env={**os.environ, "WEAVE_PASSWORD": "hush"},
+            stdout=(lab.dir / "out").open("w"))
+    wait_until(10, lambda: "Encryption: enabled" in a.weave("status"), "the router answers")
+    for what in ("cmdline", "environ"):
+        text = pathlib.Path(f"/proc/{a.pid}/{what}").read_bytes()
+        assert SECRET.encode() not in text and b"hush" not in text, (what, text)
+
+
+MISTAKES = [
+    (("--password", ""), {}, "the password is empty"),
+    (("--password", "x" * 1025), {}, "longer than 1024 bytes"),
+    (("--password-file", "/no/such/file"), {}, "cannot open /no/such/file: No such file"),
+    (("--password-file", "/proc/self/mem"), {}, "cannot be read"),
+    (("--password-file", "EMPTY"), {}, "the password is empty"),
+    (("--password-file", "LONG"), {}, "longer than 1024 bytes"),
+    (("--password-file", "ZERO"), {}, "zero byte"),
+    (("--password-file", "THREE"), {}, "more than 2 lines"),
+    (("--password", "x", "--password-file", "GOOD"), {}, "give one of"),
+    (("--trusted-subnets", "10.0.0.0/8,here"), {}, "'here' is not"),
+    ((), {"WEAVE_PASSWORD": "x" * 1025}, "longer than 1024 bytes"),
+]
+
+
+def test_mistakes_are_named_and_start_nothing(lab, tmp_path):
+    lan = lab.lan()
+    a = lan.host("a")
+    for name, content in (("EMPTY", b"\n"), ("LONG", b"y" * 1025), ("ZERO", b"a\0b"),
+                          ("THREE", b"a\nb\nc\n"), ("GOOD", b"fine")):
+        (tmp_path / name).write_bytes(content)
+        (tmp_path / name).chmod(0o600)
+    for args, env, message in MISTAKES:
+        args = [str(tmp_path / w) if w.isupper() else w for w in args]
+        result = a.try_weave("launch", *args, env=env)
+        assert result.returncode == 1, args
+        assert message in result.stderr, (args, result.stderr)
+        assert "xx" not in result.stderr and "yy" not in result.stderr
+        assert not a.is_running()
+
+
+def test_a_file_that_others_may_read_is_warned_of(lab, tmp_path):
+    lan = lab.lan()
+    a = lan.host("a")
+    file = tmp_path / "password"
+    file.write_text("old\r\nnew\n")
+    for mode, warned in ((0o644, True), (0o600, False)):
+        file.chmod(mode)
+        a.launch("--password-file", file)
+        assert (f"others than its owner may read {file}" in a.log()) == warned
+        a.weave("stop")
+        (a.run_dir / "weaver.log").unlink()
+
+
+def test_a_wrong_password_is_told_apart_from_a_broken_network(lab):
+    lan = lab.lan()
+    a, b, c, d = (lan.host(name) for name in "abcd")
+    with Underlay(lan) as seen:
+        a.launch("--password", SECRET)
+        b.launch("--password", "wrong one", a.ip)
+        c.launch(a.ip)
+        d.launch("--password", SECRET, "10.99.1.77")
+        wait_until(10, lambda: error_of(b, a.ip), "b says why it is refused")
+        wait_until(10, lambda: error_of(c, a.ip), "c says why it is refused")
+        wait_until(10, lambda: error_of(d), "d says that nobody is there")
+        assert error_of(b) == "the other end says: passwords differ"
+        assert "password" in error_of(c)
+        assert "password" not in error_of(d)
+        # And so does a, about both.
+        texts = wait_until(10, lambda: len({x["Error"] for x in a.connections()}) >= 2 and
+                           "\n".join(x["Error"] for x in a.connections()), "a says so too")
+        assert "passwords differ" in texts
+        assert "a password is set here, but not at the other end" in texts
+        assert re.search(r"<- 10\.99\.1\.2:\d+ +failed +passwords differ",
+                         a.weave("status", "connections"))
+        assert metric(a, "weave_authentication_failures_total") >= 2
+        assert a.established() == b.established() == c.established() == []
+    assert not seen.saw(SECRET.encode()) and not seen.saw(b"wrong one")
+
+
+def test_data_is_in_clear_only_where_both_trust_the_network(lab):
+    lan = lab.lan()
+    a, b, c = lan.host("antique"), lan.host("beige"), lan.host("cornsilk")
+    trust = ("--password", SECRET, "--trusted-subnets", "10.99.0.0/16,fd99::/16")
+    with Underlay(lan) as seen:
+        a.launch(*trust)
+        b.launch(*trust, a.ip)
+        wait_until(10, lambda: a.is_meshed(b), "the two are connected")
+        ca, cb = a.container("10.2.1.1/24"), b.container("10.2.1.2/24")
+        wait_until(10, lambda: ca.reaches(cb.ip), "containers reach each other")
+        assert talk(ca, cb) >= 19
+    assert seen.saw(MARK)
+    assert not seen.saw(b"antique") and not seen.saw(b"beige")
+    line = a.weave("status", "connections")
+    assert re.search(r"unencrypted sleeve .* trusted=true", line), line
+    assert re.search(r"TrustedSubnets: 10\.99\.0\.0/16, fd99::/16", a.weave("status"))
+    # One that does not trust us back is sealed.
+    with Underlay(lan) as seen:
+        c.launch("--password", SECRET, a.ip)
+        wait_until(10, lambda: c.is_meshed(a), "c is connected")
+        cc = c.container("10.2.1.3/24")
+        wait_until(10, lambda: ca.reaches(cc.ip), "containers reach each other")
+        assert talk(ca, cc) >= 19
+    assert not seen.saw(MARK)
+    assert connection(c)["Attrs"].get("encrypted") is True
