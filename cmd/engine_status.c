@@ -60,6 +60,7 @@ static void add_path(struct engine *e, conn_id conn, struct status *s, struct st
 	c->mtu = path.established ? path.mtu : 0;
 	if (path.cipher && path.cipher[0])
 		c->cipher = path.cipher;
+	c->epoch = path.epoch;
 	if (path.why[0])
 		c->not_better = status_text(s, "%s", path.why);
 	c->rtt_known = path.rtt_us > 0;

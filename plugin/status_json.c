@@ -110,8 +110,10 @@ static json_t *attributes_json(const struct status_connection *c)
 		put_number(o, "mtu", c->mtu);
 	if (c->encrypted)
 		put_bool(o, "encrypted", true);
-	if (c->cipher)
+	if (c->cipher) {
 		put_text(o, "cipher", c->cipher);
+		put_number(o, "epoch", c->epoch);
+	}
 	if (c->trusted)
 		put_bool(o, "trusted", true);
 	return o;

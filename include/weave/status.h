@@ -53,6 +53,7 @@ struct status_connection {
 	bool encrypted;	     /* its data */
 	bool trusted;	     /* its data is not, because both ends trust the network between them */
 	const char *cipher;  /* of the data; NULL: none, or not agreed yet */
+	uint64_t epoch;	     /* of the key that seals what we send: how often it changed */
 	const char *error;   /* why it failed or is tried again: the last error */
 	const char *not_better; /* why a better overlay is not used */
 	bool retries;		/* 'retry_in_ms' holds */
