@@ -64,6 +64,8 @@
  * them, or it would be hundreds of megabytes. Totals count all. */
 #define STATUS_RING_PIECES_MAX 4096u
 #define STATUS_PENDING_MAX 1024u
+/* Address ranges that one router serves at a time: two for dual stack, and room. */
+#define IPAM_STORE_UNIVERSES_MAX 16u
 
 /* Data path. */
 #define FRAME_DATA_MAX 65535u	     /* an Ethernet frame with all its headers */
