@@ -634,8 +634,10 @@ void ipam_on_disk(struct ipam *i, const char *reason, struct mono now)
 		log_error(i->log, "addresses cannot be made durable: none is given out: %s",
 			  i->disk);
 		ipam_is_stuck(i, &why);
+		out_refuse_held(i, &why);
 		requests_fail_all(i, &why);
-	} else {
+	} else if (i->disk[0]) {
+		log_info(i->log, "addresses are durable again");
 		i->disk[0] = '\0';
 	}
 	i->dirty = i->requests.dirty = i->takeovers.dirty = true;

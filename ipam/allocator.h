@@ -69,11 +69,13 @@ void out_merge(struct ipam *i, const struct entry_view *e, bool hold);
 void out_put(struct ipam *i, const struct entry_view *e);
 /* SEND 'm' with our universe, ring and store id filled in. */
 void out_send(struct ipam *i, peer_name peer, struct ipam_message *m, bool hold);
-/* All answers are held. */
+/* What was promised is held until it is durable; a refusal is not. */
 void out_address(struct ipam *i, uint64_t request, uint64_t offset, bool fresh);
 void out_yes(struct ipam *i, uint64_t request, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 void out_no(struct ipam *i, uint64_t request, const struct why *why);
+/* The disk fails: who waits for it gets a refusal, and addresses that nobody else had are free. */
+void out_refuse_held(struct ipam *i, const struct why *why);
 /* Takes an answer back that is still here, and the address that nobody else had. */
 bool out_cancel(struct ipam *i, uint64_t request);
 

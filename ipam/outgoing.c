@@ -181,7 +181,7 @@ void out_no(struct ipam *i, uint64_t request, const struct why *why)
 	if (!request)
 		return;
 	size = strlen(why->text);
-	item = start(i, IPAM_ANSWER, true);
+	item = start(i, IPAM_ANSWER, false);
 	item->number = request;
 	item->reason = why->reason;
 	memcpy(payload(item, size + 1), why->text, size + 1);
@@ -293,20 +293,41 @@ void ipam_on_saved(struct ipam *i, uint64_t ticket, struct mono now)
 	}
 }
 
+static void take_address_back(struct ipam *i, const struct item *item)
+{
+	struct address *a = item->fresh ? address_find(i, item->offset) : NULL;
+
+	if (!a)
+		return;
+	out_delete(i, IPAM_TABLE_ADDRESS, a->offset);
+	address_remove(i, a);
+}
+
+void out_refuse_held(struct ipam *i, const struct why *why)
+{
+	struct items *q = &i->out.held;
+
+	for (size_t n = 0; n < q->count; n++) {
+		struct item *item = &q->list[(q->head + n) & (q->room - 1)];
+		uint64_t request = item->number;
+
+		if (item->type != IPAM_ANSWER || !request)
+			continue;
+		item->number = 0;
+		take_address_back(i, item);
+		out_no(i, request, why);
+	}
+}
+
 static bool forget_answer(struct ipam *i, struct items *q, uint64_t request)
 {
 	for (size_t n = 0; n < q->count; n++) {
 		struct item *item = &q->list[(q->head + n) & (q->room - 1)];
-		struct address *a;
 
 		if (item->type != IPAM_ANSWER || item->number != request)
 			continue;
-		a = item->fresh ? address_find(i, item->offset) : NULL;
 		item->number = 0;
-		if (a) {
-			out_delete(i, IPAM_TABLE_ADDRESS, a->offset);
-			address_remove(i, a);
-		}
+		take_address_back(i, item);
 		return true;
 	}
 	return false;

@@ -10,6 +10,8 @@
  */
 #include "allocator.h"
 
+#include <stdio.h>
+
 void takeovers_init(struct takeovers *t)
 {
 	list_init(&t->list);
@@ -149,11 +151,27 @@ void takeovers_start(struct ipam *i)
 	}
 }
 
-static bool is_victims(const struct ipam *i, const struct run *run, peer_name victim,
-		       uint64_t store_id)
+/* Whose runs are taken. */
+struct victim {
+	peer_name name;
+	uint64_t store_id; /* 0: of whatever store, */
+	uint64_t living;   /* but not of this one: it can be reached (0: none) */
+};
+
+static bool is_victims(const struct ipam *i, const struct run *run, const struct victim *v)
 {
-	return run->owner.name == victim && (!store_id || run->owner.store_id == store_id) &&
-	       !owner_equal(run->owner, i->self);
+	return run->owner.name == v->name && (!v->store_id || run->owner.store_id == v->store_id) &&
+	       run->owner.store_id != v->living && !owner_equal(run->owner, i->self);
+}
+
+static bool owns_any(const struct ipam *i, const struct victim *v)
+{
+	const struct run *run = ring_from(&i->ring, 0);
+
+	for (; run; run = ring_from(&i->ring, run->end))
+		if (is_victims(i, run, v))
+			return true;
+	return false;
 }
 
 static bool overlaps_mark(const struct ipam *i, const struct run *run)
@@ -211,15 +229,15 @@ static void cut_marks(struct ipam *i, const struct run *run)
 	}
 }
 
-static size_t take_all(struct ipam *i, struct takeover *t, peer_name victim, uint64_t store_id)
+static size_t take_all(struct ipam *i, struct takeover *t, const struct victim *v)
 {
 	struct run *runs;
 	size_t count = ipam_runs(i, (struct span){ 0, i->config.universe.size }, &runs);
 	size_t taken = 0;
 
 	for (size_t n = 0; n < count; n++) {
-		if (!is_victims(i, &runs[n], victim, store_id) ||
-		    runs[n].epoch >= RING_VERSION_MAX || i->takeovers.marks_count >= MARKS_MAX)
+		if (!is_victims(i, &runs[n], v) || runs[n].epoch >= RING_VERSION_MAX ||
+		    i->takeovers.marks_count >= MARKS_MAX)
 			continue;
 		/* A mark that is left there is of a version that the ring has gone beyond. */
 		cut_marks(i, &runs[n]);
@@ -230,35 +248,62 @@ static size_t take_all(struct ipam *i, struct takeover *t, peer_name victim, uin
 	return taken;
 }
 
-static bool may_remove(struct ipam *i, peer_name victim, struct why *why)
+/* A peer that lives is not removed by accident; what its former stores owned, whose disks are lost,
+ * is taken all the same. */
+static bool may_remove(struct ipam *i, const struct victim *v, struct why *why)
 {
 	char name[PEER_NAME_TEXT_SIZE];
-	struct peer *p = peer_find(i, victim);
 
 	if (ipam_is_stuck(i, why))
 		return false;
-	if (ipam_ready(i) && !(p && p->reachable && p->known))
+	if (ipam_ready(i) && (!v->living || owns_any(i, v)))
 		return true;
 	if (ipam_ready(i))
 		why_set(why, WHY_INVALID,
 			"peer %s can be reached: run weave reset there instead (or rmpeer --force)",
-			peer_name_text(victim, name));
+			peer_name_text(v->name, name));
 	else
 		why_set(why, WHY_INVALID, "not in sync with the other peers yet: try again");
 	return false;
+}
+
+static uint64_t living_store(const struct ipam *i, peer_name name)
+{
+	const struct peer *p = peer_find(i, name);
+
+	return p && p->reachable && p->known ? p->store_id : 0;
+}
+
+/* The first words are Weave Net's. */
+static void answer(struct ipam *i, uint64_t request, const char *peer, uint64_t kept,
+		   uint64_t given, uint64_t lost)
+{
+	char more[128] = "";
+
+	if (given || lost)
+		snprintf(more, sizeof more,
+			 "; %llu more are in use and went to those who use them, %llu are another "
+			 "peer's by now",
+			 (unsigned long long)given, (unsigned long long)lost);
+	out_yes(i, request, "%llu IPs taken over from %s%s", (unsigned long long)kept, peer, more);
 }
 
 void ipam_remove_peer(struct ipam *i, uint64_t request, peer_name peer, uint64_t store_id,
 		      bool force, struct mono now)
 {
 	struct takeover *t = find_takeover(i, peer);
+	struct victim v = { peer, store_id, living_store(i, peer) };
 	struct why why = { .reason = WHY_NONE };
+	char name[PEER_NAME_TEXT_SIZE];
 
 	i->now = now;
-	if (!may_remove(i, peer, &why) && !(force && ipam_ready(i))) {
-		out_no(i, request, &why);
-		ipam_settle(i);
-		return;
+	if (!may_remove(i, &v, &why)) {
+		if (!force || !ipam_ready(i)) {
+			out_no(i, request, &why);
+			ipam_settle(i);
+			return;
+		}
+		v.living = 0;
 	}
 	if (!t)
 		t = new_takeover(i, peer);
@@ -267,11 +312,12 @@ void ipam_remove_peer(struct ipam *i, uint64_t request, peer_name peer, uint64_t
 	t->request = request;
 	t->force = force;
 	t->begun = now;
-	if (take_all(i, t, peer, store_id) == 0 && t->size == 0) {
-		out_yes(i, request, "it owns nothing");
+	if (take_all(i, t, &v) == 0 && t->size == 0) {
+		answer(i, request, peer_name_text(peer, name), 0, 0, 0);
 		free_takeover(t);
 	} else {
-		peers_note_removed(i, peer);
+		if (!v.living)
+			peers_note_removed(i, peer);
 		i->takeovers.dirty = true;
 	}
 	ipam_settle(i);
@@ -473,11 +519,7 @@ static void confirm(struct ipam *i, struct takeover *t)
 		 "given_back=%llu overruled=%llu",
 		 peer_name_text(t->victim, name), (unsigned long long)kept,
 		 (unsigned long long)given, (unsigned long long)lost);
-	out_yes(i, t->request,
-		"took over %llu addresses of %s; %llu in use went to the peers that use them; "
-		"%llu are another peer's",
-		(unsigned long long)kept, name, (unsigned long long)given,
-		(unsigned long long)lost);
+	answer(i, t->request, name, kept, given, lost);
 	free_takeover(t);
 	i->requests.dirty = true;
 	i->peers.space_dirty = true;

@@ -505,9 +505,18 @@ static void a_failing_disk_stops_allocation(void **state)
 	world_start_all(w);
 	world_allocate(w, 0, "a");
 	world_run(w, 500);
-	ipam_on_disk(w->hosts[0].ipam, "No space left on device", w->now);
+	/* Who waits for the disk when it fails is told at once, and what he would have had is free.
+	 */
 	world_allocate(w, 0, "b");
-	world_run(w, 500);
+	assert_int_equal(w->hosts[0].answers, 1);
+	ipam_on_disk(w->hosts[0].ipam, "No space left on device", w->now);
+	world_tick(w, 0);
+	assert_int_equal(w->hosts[0].answers, 2);
+	assert_false(w->hosts[0].last.ok);
+	assert_int_equal(w->hosts[0].ipam->space.used_count, 1);
+	world_allocate(w, 0, "b");
+	world_tick(w, 0);
+	assert_int_equal(w->hosts[0].answers, 3);
 	assert_false(w->hosts[0].last.ok);
 	assert_non_null(strstr(w->hosts[0].text, "No space left"));
 	ipam_on_disk(w->hosts[0].ipam, NULL, w->now);
@@ -558,7 +567,7 @@ static void a_dead_peers_space_comes_back(void **state)
 	remove_peer(w, 1, 0x0a, false);
 	world_run(w, 5000);
 	assert_true(w->hosts[1].last.ok);
-	assert_non_null(strstr(w->hosts[1].text, "took over"));
+	assert_non_null(strstr(w->hosts[1].text, "IPs taken over from"));
 	assert_int_equal(world_owner(w, 1, 3), 0x0b);
 	assert_int_equal(world_owner(w, 2, 3), 0x0b);
 	assert_int_equal(w->hosts[1].ipam->takeovers.marks_count, 0);
@@ -734,6 +743,31 @@ static void a_lost_disk_is_another_owner(void **state)
 	assert_true(w->hosts[0].last.ok);
 	assert_int_equal(w->hosts[0].ipam->addresses.disputed_count, 0);
 	assert_true(may_use(&w->hosts[0], 3));
+	world_free(w);
+}
+
+/* Anybody may take it over without force, and nothing of what the new life has. */
+static void the_lost_store_of_a_living_peer_is_removed_by_another(void **state)
+{
+	struct world *w = three_with_space(29);
+
+	(void)state;
+	world_lose_disk(w, 0); /* a container lives on */
+	world_start(w, 0);
+	world_run(w, 15000);
+	world_allocate(w, 0, "new");
+	world_run(w, 5000);
+	assert_int_not_equal(world_offset_of(w, 0, "new"), UINT64_MAX);
+	remove_peer(w, 1, 0x0a, false);
+	world_run(w, 6000);
+	assert_true(w->hosts[1].last.ok);
+	assert_int_equal(world_owner(w, 1, 2), 0x0b);
+	assert_int_equal(world_owner(w, 1, world_offset_of(w, 0, "new")), 0x0a);
+	assert_int_equal(w->hosts[0].ipam->addresses.disputed_count, 0);
+	/* Now there is nothing left that is dead. */
+	remove_peer(w, 1, 0x0a, false);
+	assert_false(w->hosts[1].last.ok);
+	world_check(w);
 	world_free(w);
 }
 
@@ -997,6 +1031,7 @@ int main(void)
 		cmocka_unit_test(live_peers_are_not_removed_by_accident),
 		cmocka_unit_test(a_removed_peer_returns),
 		cmocka_unit_test(a_lost_disk_is_another_owner),
+		cmocka_unit_test(the_lost_store_of_a_living_peer_is_removed_by_another),
 		cmocka_unit_test(a_restored_snapshot_is_noticed),
 		cmocka_unit_test(reset_gives_everything_to_an_heir),
 		cmocka_unit_test(the_heir_collects_late_gifts),
