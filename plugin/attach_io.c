@@ -194,6 +194,28 @@ int attach_list(struct net *net, const struct net_bridge *bridge, struct attachm
 	return 0;
 }
 
+int attach_ids(struct net *net, const struct net_bridge *bridge, struct attach_id **ids,
+	       size_t *count, struct why *why)
+{
+	struct net_link *links = NULL;
+	struct attachment *a = mem_new(1, sizeof *a);
+	size_t links_count = 0;
+	int rc = explain(net, net_links(net, 0, &links, &links_count), why);
+
+	*ids = rc ? NULL : mem_new(links_count + 1, sizeof **ids);
+	*count = 0;
+	for (size_t i = 0; rc == 0 && i < links_count; i++) {
+		if (!is_container_port(bridge, &links[i], a) ||
+		    !attach_alias_parse(links[i].alias, bridge->names.bridge, a))
+			continue;
+		memcpy((*ids)[*count].text, a->id, sizeof a->id);
+		++*count;
+	}
+	mem_free(links);
+	mem_free(a);
+	return rc;
+}
+
 /* A container that is out of sight is seen again when somebody names its namespace anew: its port
  * takes 'path' for the one that leads elsewhere. */
 static void adopt_path(struct net *net, const struct net_bridge *bridge, struct inside *in,

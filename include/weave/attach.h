@@ -77,6 +77,15 @@ int attach_remove(struct net *net, const struct net_bridge *bridge,
 int attach_list(struct net *net, const struct net_bridge *bridge, struct attachment **list,
 		size_t *count, struct why *why);
 
+struct attach_id {
+	char text[ATTACH_ID_MAX + 1];
+};
+
+/* The ids of all containers that have an interface, also of those that attach_list leaves out;
+ * mem_free(*ids).  The kernel takes the interface away with the container. */
+int attach_ids(struct net *net, const struct net_bridge *bridge, struct attach_id **ids,
+	       size_t *count, struct why *why);
+
 /* Gives both ends of all attachments this MTU; goes on after a failure and reports the first. */
 int attach_set_mtu(struct net *net, const struct net_bridge *bridge, uint32_t mtu, struct why *why);
 

@@ -398,6 +398,8 @@ static void container_whose_path_is_gone_keeps_its_network(void **state)
 	struct attachment a, *found;
 	struct detach_request by_path = { 0 };
 	struct detached d;
+	struct attach_id *ids;
+	size_t ids_count;
 	struct why why;
 	int port;
 
@@ -408,6 +410,11 @@ static void container_whose_path_is_gone_keeps_its_network(void **state)
 	assert_int_equal(list(f, &found), 0);
 	mem_free(found);
 	assert_int_equal(ports_count(f), 1);
+	/* It lives: its addresses are not free. */
+	WHY_OK(why, attach_ids(f->net, &f->bridge, &ids, &ids_count, &why));
+	assert_int_equal(ids_count, 1);
+	assert_string_equal(ids[0].text, "c1");
+	mem_free(ids);
 	/* Named anew it is seen again, with its addresses ... */
 	WHY_OK(why, attach(f, 2, "c1", "10.2.1.1/24", NULL, &a, &why));
 	assert_int_equal(a.ifindex, port);
