@@ -444,16 +444,12 @@ static int launch(struct weaver_options *o, const char *const *args, size_t args
 	const char **kept = mem_new(args_count + 1, sizeof *kept);
 	size_t kept_count = without_password(args, args_count, o->password, kept);
 	bool hidden = hide_password(o, &l);
-	int fd = connect_router(o->run_dir), result = 1;
+	int result = 1;
 
-	if (fd >= 0 || errno == EAGAIN) {
-		if (fd >= 0)
-			close(fd);
-		result = already_running();
-	} else if (hidden && open_log(&l, o->run_dir) &&
-		   start_weaver(&l, o->run_dir, o->state_dir, kept, kept_count)) {
+	/* Whether one runs here is for weaver to say: it takes the locks. */
+	if (hidden && open_log(&l, o->run_dir) &&
+	    start_weaver(&l, o->run_dir, o->state_dir, kept, kept_count))
 		result = wait_until_ready(&l);
-	}
 	mem_free(kept);
 	if (l.password_fd >= 0)
 		close(l.password_fd);

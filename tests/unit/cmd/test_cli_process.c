@@ -395,19 +395,6 @@ static void expect_calls(struct bench *b, const char *expected)
 	assert_string_equal(calls, expected);
 }
 
-static void a_running_router_is_not_launched_again(void **state)
-{
-	struct bench *b = *state;
-
-	if (not_root())
-		skip();
-	write_weaver(b, SCRIPT "echo ready x >$fd\n");
-	start_router(b);
-	assert_int_equal(command(b, "launch", NULL, NULL), 3);
-	assert_non_null(strstr(b->err, "already running"));
-	assert_int_equal(script_pid(b), 0);
-}
-
 static void stop_waits_until_the_router_is_gone(void **state)
 {
 	struct bench *b = *state;
@@ -538,7 +525,6 @@ int main(void)
 		PROCESS_TEST(a_silent_death_is_explained),
 		PROCESS_TEST(what_cannot_be_started_is_named),
 		PROCESS_TEST(mistakes_start_nothing),
-		PROCESS_TEST(a_running_router_is_not_launched_again),
 		PROCESS_TEST(stop_waits_until_the_router_is_gone),
 		PROCESS_TEST(nothing_to_stop_is_no_error),
 		PROCESS_TEST(reset_stops_and_has_the_daemon_clean_up),
