@@ -3,7 +3,7 @@
  * Somebody may delete the bridge, flush the firewall, or kill a container; the kernel tells, and
  * the state is listed anew and repaired a moment later, all at once.
  */
-#include "daemon.h"
+#include "addresses.h"
 
 #include <string.h>
 
@@ -172,6 +172,7 @@ void bridge_watch_relist(struct daemon *d)
 		present(d, list[i].mac, ips, first_ips(list[i].cidrs, list[i].cidrs_count, ips));
 	present_host(d);
 	drop_unseen(d);
+	addresses_relisted(d, list, count);
 	mem_free(list);
 }
 

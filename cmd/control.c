@@ -1,12 +1,10 @@
 /* What the API can ask of the daemon. */
-#include "daemon.h"
+#include "control.h"
 
-#include <errno.h>
 #include <string.h>
 #include <time.h>
 
 #include <weave/alloc.h>
-#include <weave/must.h>
 #include <weave/sockaddr_io.h>
 
 #include "engine_status.h"
@@ -25,6 +23,8 @@ static void op_status(void *ctx, struct status *s)
 	s->interface = status_text(s, "%s", d->bridge.names.capture);
 	s->capture = "pcap";
 	s->mtu = d->mtu;
+	for (size_t i = 0; i < d->addresses.ranges_count; i++)
+		status_add_default_subnet(s, d->addresses.ranges[i].default_subnet);
 	if (!d->capture) {
 		status_add_warning(s, "the bridge is being repaired; no frames are captured");
 		return;
@@ -56,125 +56,6 @@ static bool op_forget(void *ctx, const char *const *peers, size_t count, struct 
 	gossip_forget(engine_gossip(d->engine), peers, count, mono_now());
 	daemon_save_targets(d);
 	return true;
-}
-
-/* The kernel's refusals are 500, the request's faults 400. */
-static bool outcome(int rc, struct why *why)
-{
-	if (rc == 0)
-		return true;
-	if (rc == -EINVAL || rc == -EEXIST || rc == -ENOENT || rc == -E2BIG)
-		why->reason = WHY_INVALID;
-	else if (why->reason == WHY_INVALID)
-		why->reason = WHY_TRANSPORT;
-	return false;
-}
-
-/* This router has no IPAM: only addresses themselves are asked for. */
-static size_t wanted_cidrs(const struct api_wants *wants, struct cidr *cidrs)
-{
-	for (size_t i = 0; i < wants->count; i++) {
-		MUST(wants->list[i].type == API_WANT_ADDRESS);
-		cidrs[i] = wants->list[i].cidr;
-	}
-	return wants->count;
-}
-
-static void reply_cidrs(struct api_reply *reply, const struct cidr *cidrs, size_t count)
-{
-	struct api_addresses done = { .count = 0 };
-
-	for (size_t i = 0; i < count && i < API_ADDRESSES_MAX; i++)
-		done.list[done.count++] = cidrs[i];
-	api_reply_addresses(reply, &done);
-}
-
-static void op_attach(void *ctx, const struct api_attach *request, struct api_reply *reply)
-{
-	struct daemon *d = ctx;
-	struct cidr cidrs[API_ADDRESSES_MAX];
-	struct attach_request r = {
-		.id = request->id,
-		.netns = request->netns,
-		.cidrs = cidrs,
-		.cidrs_count = wanted_cidrs(&request->wants, cidrs),
-		.multicast_route = request->multicast_route,
-		.mtu = d->mtu,
-	};
-	struct why why = { 0 };
-
-	if (!outcome(attach_add(d->net, &d->bridge, &r, NULL, &why), &why)) {
-		api_reply_fail(reply, &why);
-		return;
-	}
-	bridge_watch_relist(d);
-	reply_cidrs(reply, cidrs, r.cidrs_count);
-}
-
-static void op_detach(void *ctx, const struct api_attach *request, struct api_reply *reply)
-{
-	struct daemon *d = ctx;
-	struct cidr cidrs[API_ADDRESSES_MAX];
-	struct detach_request r = {
-		.id = request->id,
-		.netns = request->netns,
-		.cidrs = cidrs,
-		.cidrs_count = wanted_cidrs(&request->wants, cidrs),
-	};
-	struct detached *removed = mem_new(1, sizeof *removed);
-	struct why why = { 0 };
-
-	if (outcome(attach_remove(d->net, &d->bridge, &r, removed, &why), &why)) {
-		bridge_watch_relist(d);
-		reply_cidrs(reply, removed->cidrs, removed->cidrs_count);
-	} else {
-		api_reply_fail(reply, &why);
-	}
-	mem_free(removed);
-}
-
-static void op_expose(void *ctx, const struct api_wants *wants, bool masquerade,
-		      struct api_reply *reply)
-{
-	struct daemon *d = ctx;
-	struct cidr cidrs[API_ADDRESSES_MAX];
-	size_t count = wanted_cidrs(wants, cidrs);
-	struct exposed items[API_ADDRESSES_MAX];
-	struct why why = { 0 };
-
-	for (size_t i = 0; i < count; i++)
-		items[i] = (struct exposed){ cidrs[i], masquerade };
-	if (!outcome(expose_add(d->net, &d->bridge, &d->exposed, items, count, &why), &why)) {
-		api_reply_fail(reply, &why);
-		return;
-	}
-	bridge_watch_relist(d);
-	reply_cidrs(reply, cidrs, count);
-}
-
-static void op_hide(void *ctx, const struct api_wants *wants, struct api_reply *reply)
-{
-	struct daemon *d = ctx;
-	struct cidr cidrs[API_ADDRESSES_MAX];
-	size_t count = wanted_cidrs(wants, cidrs);
-	struct expose_set removed = { 0 };
-	struct why why = { 0 };
-
-	if (!outcome(expose_remove(d->net, &d->bridge, &d->exposed, cidrs, count, &removed, &why),
-		     &why)) {
-		api_reply_fail(reply, &why);
-		return;
-	}
-	bridge_watch_relist(d);
-	for (uint32_t i = 0; i < removed.count && i < API_ADDRESSES_MAX; i++)
-		cidrs[i] = removed.items[i].cidr;
-	reply_cidrs(reply, cidrs, removed.count);
-}
-
-static bool op_has_ipam(void *ctx)
-{
-	(void)ctx;
-	return false;
 }
 
 static void op_attachments(void *ctx, struct api_attachments *out)
@@ -223,12 +104,21 @@ struct api_ops daemon_api_ops(struct daemon *d)
 		.status = op_status,
 		.connect = op_connect,
 		.forget = op_forget,
-		.attach = op_attach,
-		.detach = op_detach,
-		.expose = op_expose,
-		.hide = op_hide,
+		.attach = control_attach,
+		.detach = control_detach,
+		.expose = control_expose,
+		.hide = control_hide,
 		.attachments = op_attachments,
-		.has_ipam = op_has_ipam,
+		.has_ipam = control_has_ipam,
+		.allocate = control_allocate,
+		.claim = control_claim,
+		.lookup = control_lookup,
+		.release = control_release,
+		.owned = control_owned,
+		.default_subnets = control_default_subnets,
+		.prime = control_prime,
+		.remove_peer = control_remove_peer,
+		.hand_over = control_hand_over,
 		.log_level = op_log_level,
 		.stop = op_stop,
 	};

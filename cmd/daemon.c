@@ -1,4 +1,4 @@
-#include "daemon.h"
+#include "addresses.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -71,9 +71,9 @@ static void carry_out(struct daemon *d, const struct engine_action *action)
 {
 	const struct gossip_action *a = &action->gossip;
 
-	if (action->type != ENGINE_GOSSIP)
-		return; /* this router serves no addresses */
-	if (a->type == GOSSIP_PERSIST) {
+	if (action->type == ENGINE_IPAM) {
+		addresses_do(d, action);
+	} else if (a->type == GOSSIP_PERSIST) {
 		d->state.generation = a->generation;
 		d->persist_ticket = a->ticket;
 		ev_timer_stop(d->loop, &d->persist_retry);
@@ -104,6 +104,7 @@ static void turn(struct daemon *d)
 
 	while (engine_next_action(d->engine, &a, mono_now()))
 		carry_out(d, &a);
+	addresses_turn(d);
 	daemon_flush(d);
 	if (d->stopping && !connections_draining(d->connections))
 		ev_break(d->loop, EVBREAK_ALL);
@@ -153,6 +154,14 @@ static void on_signal(struct ev_loop *loop, struct ev_signal *w, int events)
 	daemon_stop(w->data);
 }
 
+void daemon_save_state(struct daemon *d)
+{
+	struct why why;
+
+	if (state_save(d->options->state_dir, &d->state, &why))
+		log_error(&d->log, "%s; it is tried again when something in it changes", why.text);
+}
+
 void daemon_save_targets(struct daemon *d)
 {
 	const char **texts = NULL, *text;
@@ -180,7 +189,8 @@ static peer_name random_name(void)
 	return mac_to_u64(m);
 }
 
-static peer_name choose_name(struct daemon *d)
+/* 'kept': the name that our addresses were stored under. */
+static peer_name choose_name(struct daemon *d, peer_name kept)
 {
 	struct net_link link;
 
@@ -188,6 +198,8 @@ static peer_name choose_name(struct daemon *d)
 		return d->options->name;
 	if (d->state.name)
 		return d->state.name;
+	if (kept)
+		return kept;
 	/* The state was lost but the bridge is still there: it carries our old name. */
 	if (net_link_find(d->net, d->options->bridge, &link) == 0 &&
 	    strcmp(link.kind, "bridge") == 0 && !mac_is_group(link.mac))
@@ -200,7 +212,7 @@ static peer_name choose_name(struct daemon *d)
 static bool take_identity(struct daemon *d, struct why *why)
 {
 	enum state_loaded how;
-	peer_name name;
+	peer_name name, kept;
 	uint64_t clock = (uint64_t)time(NULL);
 
 	if (state_load(d->options->state_dir, &d->state, &how, why))
@@ -208,14 +220,16 @@ static bool take_identity(struct daemon *d, struct why *why)
 	if (how == STATE_DAMAGED)
 		log_warning(&d->log, "%s; starting anew, peers will tell what they know",
 			    why->text);
-	name = choose_name(d);
+	if (!addresses_name(d, &kept, why))
+		return false;
+	name = choose_name(d, kept);
 	if (name != d->state.name) {
 		d->state.name = name;
-		d->state.store_id = random_u64() | 1;
+		d->state.store_id = 0;
 		d->state.generation = d->state.generation > clock ? d->state.generation : clock;
 	}
 	d->state.generation++;
-	return state_save(d->options->state_dir, &d->state, why) == 0;
+	return addresses_open(d, why) && state_save(d->options->state_dir, &d->state, why) == 0;
 }
 
 /* For people, so it must be printable. A host name that is not falls back to the peer name. */
@@ -295,7 +309,8 @@ static bool configure_engine(struct daemon *d, uint32_t underlay_mtu, struct why
 	g->overlays = OVERLAY_SLEEVE;
 	own_addresses(d, g->addresses, &g->addresses_count);
 	g->instance = random_u64() | 1;
-	g->store_id = d->state.store_id;
+	/* Without addresses nobody needs to know one store from the next. */
+	g->store_id = d->state.store_id ? d->state.store_id : random_u64() | 1;
 	g->generation = d->state.generation;
 	g->seed = random_u64();
 	g->protocol_min = g->protocol_max = 3;
@@ -345,7 +360,7 @@ static bool keep_bridge(struct daemon *d, struct why *why)
 	if (run_dir_bridge(d->run_dir, before, sizeof before) &&
 	    strcmp(before, d->options->bridge) != 0 && net_link_find(d->net, before, &link) == 0) {
 		why_set(why, WHY_INVALID,
-			"the bridge %s of the last run is still there: run weave reset first, or "
+			"the bridge %s of the last run is still there: run weave reset --force, or "
 			"launch with --weave-bridge %s",
 			before, before);
 		return false;
@@ -405,6 +420,27 @@ static void init_watchers(struct daemon *d)
 	d->stop_limit.data = d->terminate.data = d->interrupt.data = d;
 }
 
+/* A store that turns out to be damaged makes us another owner of addresses: then once more. */
+static bool start_engine(struct daemon *d, uint32_t underlay, struct why *why)
+{
+	int rc = -EAGAIN;
+
+	if (!addresses_configure(d, why))
+		return false;
+	for (int attempt = 0; rc == -EAGAIN && attempt < 2; attempt++) {
+		engine_free(d->engine);
+		d->engine = NULL;
+		if (!configure_engine(d, underlay, why))
+			return false;
+		d->engine = engine_new(&d->config, d->started, &d->log);
+		rc = addresses_load(d, why);
+	}
+	if (rc || state_save(d->options->state_dir, &d->state, why))
+		return false;
+	engine_start(d->engine, d->started);
+	return true;
+}
+
 /* In an order in which a failure leaves nothing behind: first what vanishes with the process, then
  * the bridge, last what others see. */
 bool daemon_start(struct daemon *d, const struct weaver_options *options, struct ev_loop *loop,
@@ -434,10 +470,8 @@ bool daemon_start(struct daemon *d, const struct weaver_options *options, struct
 		return false;
 	if (!open_bridge(d, underlay, why))
 		return false;
-	if (!configure_engine(d, underlay, why))
+	if (!start_engine(d, underlay, why))
 		return false;
-	d->engine = engine_new(&d->config, d->started, &d->log);
-	engine_start(d->engine, d->started);
 	if (!bridge_watch_start(d, why) || !connect_targets(d, why) || !start_server(d, why))
 		return false;
 	connections_start(d->connections, engine_gossip(d->engine));
@@ -470,6 +504,7 @@ void daemon_fini(struct daemon *d)
 		net_bridge_remove(d->net, d->options->bridge, &why);
 	connections_free(d->connections);
 	sleeve_socket_free(d->sleeve);
+	addresses_close(d);
 	engine_free(d->engine);
 	passwords_free(d->passwords);
 	net_close(d->net);

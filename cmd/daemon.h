@@ -10,6 +10,7 @@
 
 #include <ev.h>
 
+#include <weave/address_service.h>
 #include <weave/api.h>
 #include <weave/attach.h>
 #include <weave/engine.h>
@@ -20,6 +21,7 @@
 #include "run_dir_io.h"
 
 #include <weave/gossip_io.h>
+#include <weave/ipam_io.h>
 #include <weave/router_io.h>
 #include <weave/server_io.h>
 
@@ -44,6 +46,14 @@ struct daemon {
 	struct engine_config config;
 	struct passwords *passwords; /* NULL none; 'engine' borrows them */
 	struct engine *engine;
+	/* cmd/addresses.c */
+	struct ipam_config universes[ENGINE_UNIVERSES_MAX];
+	struct ipam_store *store; /* NULL without IPAM */
+	struct address_service addresses;
+	struct attach_id *living; /* containers with an interface, when last listed */
+	size_t living_count;
+	bool former_life; /* our rows were lost: we may have voted, or given away */
+
 	uint64_t persist_ticket; /* a generation that waits for the disk; 0 none */
 
 	struct net *net;
@@ -80,6 +90,8 @@ void daemon_stop(struct daemon *d);
 /* Sends what is in the outbox. 'ctx' is the daemon: also the flush callback of the data path. */
 void daemon_flush(void *ctx);
 
+/* Durable copy of d->state, as far as the disk allows. */
+void daemon_save_state(struct daemon *d);
 /* Durable copy of the operator's targets. Failure is logged: the targets hold until a restart. */
 void daemon_save_targets(struct daemon *d);
 

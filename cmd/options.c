@@ -19,6 +19,10 @@ struct parser {
 	const char *option; /* as in the message: "--port" or "WEAVE_PORT" */
 	char dashed[40];    /* holds the former */
 	uint64_t seen;	    /* one bit per option that the arguments gave */
+	/* As given; check_addresses looks at all of them together. */
+	bool ipalloc_off, init_given;
+	struct cidr subnets[OPTIONS_RANGES_MAX];
+	size_t subnets_count;
 };
 
 struct option {
@@ -358,15 +362,6 @@ static bool set_trusted_subnets(struct parser *p, const char *value)
 	return true;
 }
 
-static bool refuse_ipam(struct parser *p, const char *value)
-{
-	if (*value)
-		why_set(p->why, WHY_INVALID,
-			"%s: this router does not run IPAM; give addresses as <ip>/<prefix length>",
-			p->option);
-	return *value == '\0';
-}
-
 static bool refuse_dns(struct parser *p, const char *value)
 {
 	(void)value;
@@ -383,6 +378,161 @@ static bool refuse_docker(struct parser *p, const char *value)
 	why_set(p->why, WHY_INVALID, "%s: this router has no Docker plugin and no proxy",
 		p->option);
 	return false;
+}
+
+/* --- addresses ---------------------------------------------------------------------------- */
+
+/* A network that has addresses to give: its first and last are never given. */
+static bool parse_network(struct parser *p, const char *value, struct cidr *network)
+{
+	char text[CIDR_TEXT_SIZE];
+
+	if (!cidr_parse(value, network))
+		return refuse(p, value, "a network (<ip>/<prefix length>)");
+	if (ip_compare(cidr_network(*network).ip, network->ip) != 0) {
+		why_set(p->why, WHY_INVALID,
+			"%s: '%.60s' is not a network address; did you mean %s?", p->option, value,
+			cidr_text(cidr_network(*network), text));
+		return false;
+	}
+	if (network->prefix + 2u > ip_bits(network->ip))
+		return refuse(p, value, "a network of at least 4 addresses");
+	return true;
+}
+
+/* One of each family: the last one given. */
+static bool add_network(struct parser *p, const char *value, struct cidr *list, size_t *count)
+{
+	struct cidr network;
+	size_t i = 0;
+
+	if (!parse_network(p, value, &network))
+		return false;
+	while (i < *count && list[i].ip.family != network.ip.family)
+		i++;
+	MUST(i < OPTIONS_RANGES_MAX);
+	list[i] = network;
+	if (i == *count)
+		++*count;
+	return true;
+}
+
+/* Twice for dual stack; an empty one turns IPAM off. */
+static bool set_range(struct parser *p, const char *value)
+{
+	struct ipalloc_options *a = &p->o->ipalloc;
+
+	a->range_given = true;
+	p->ipalloc_off = *value == '\0';
+	if (p->ipalloc_off) {
+		a->ranges_count = 0;
+		return true;
+	}
+	return add_network(p, value, a->ranges, &a->ranges_count);
+}
+
+static bool set_default_subnet(struct parser *p, const char *value)
+{
+	return *value == '\0' || add_network(p, value, p->subnets, &p->subnets_count);
+}
+
+static bool add_seed(struct parser *p, const char *text, size_t size)
+{
+	struct ipalloc_options *a = &p->o->ipalloc;
+	char name[PEER_NAME_TEXT_SIZE];
+	peer_name seed;
+
+	snprintf(name, sizeof name, "%.*s", (int)(size < sizeof name ? size : sizeof name), text);
+	if (size >= sizeof name || !peer_name_parse(name, &seed)) {
+		why_set(p->why, WHY_INVALID,
+			"%s: '%.*s' is not a peer name (six hex bytes like 7a:00:11:22:33:44)",
+			p->option, (int)(size < 40 ? size : 40), text);
+		return false;
+	}
+	for (size_t i = 0; i < a->seeds_count; i++) {
+		if (a->seeds[i] == seed) {
+			why_set(p->why, WHY_INVALID, "%s: %s is named twice", p->option, name);
+			return false;
+		}
+	}
+	if (a->seeds_count == OPTIONS_SEEDS_MAX) {
+		why_set(p->why, WHY_INVALID, "%s: more than %d seeds", p->option,
+			OPTIONS_SEEDS_MAX);
+		return false;
+	}
+	a->seeds[a->seeds_count++] = seed;
+	return true;
+}
+
+static bool set_seeds(struct parser *p, const char *list)
+{
+	p->o->ipalloc.init = IPALLOC_SEED;
+	p->o->ipalloc.seeds_count = 0;
+	for (;;) {
+		size_t size = strcspn(list, ",");
+
+		if (!add_seed(p, list, size))
+			return false;
+		if (!list[size])
+			return true;
+		list += size + 1;
+	}
+}
+
+static bool set_init(struct parser *p, const char *value)
+{
+	static const char consensus[] = "consensus=", seed[] = "seed=";
+	struct ipalloc_options *a = &p->o->ipalloc;
+
+	p->init_given = *value != '\0';
+	if (strncmp(value, seed, sizeof seed - 1) == 0)
+		return set_seeds(p, value + sizeof seed - 1);
+	if (strcmp(value, "observer") == 0) {
+		a->init = IPALLOC_OBSERVER;
+		return true;
+	}
+	a->init = IPALLOC_CONSENSUS;
+	a->electors = 0;
+	if (*value == '\0' || strcmp(value, "consensus") == 0)
+		return true;
+	if (strncmp(value, consensus, sizeof consensus - 1) == 0 &&
+	    parse_uint(value + sizeof consensus - 1, OPTIONS_SEEDS_MAX, &a->electors) &&
+	    a->electors > 0)
+		return true;
+	return refuse(p, value,
+		      "consensus, consensus=<1 to 255>, seed=<peer name>,... or observer");
+}
+
+static bool check_addresses(struct parser *p)
+{
+	struct ipalloc_options *a = &p->o->ipalloc;
+	char text[CIDR_TEXT_SIZE];
+
+	if (!a->range_given && !cidr_parse(OPTIONS_IPALLOC_RANGE, &a->ranges[0]))
+		NOT_REACHED("default range");
+	if (!a->range_given)
+		a->ranges_count = 1;
+	if (p->ipalloc_off && (p->init_given || p->subnets_count)) {
+		why_set(p->why, WHY_INVALID,
+			"--ipalloc-init and --ipalloc-default-subnet need an --ipalloc-range");
+		return false;
+	}
+	for (size_t i = 0; i < a->ranges_count; i++)
+		a->default_subnets[i] = a->ranges[i];
+	for (size_t k = 0; k < p->subnets_count; k++) {
+		size_t i = 0;
+
+		while (i < a->ranges_count && !cidr_overlaps(a->ranges[i], p->subnets[k]))
+			i++;
+		if (i == a->ranges_count) {
+			why_set(p->why, WHY_INVALID,
+				"--ipalloc-default-subnet: %s lies outside the --ipalloc-range",
+				cidr_text(p->subnets[k], text));
+			return false;
+		}
+		a->default_subnets[i] = p->subnets[k];
+	}
+	return true;
 }
 
 static const struct option options[] = {
@@ -415,6 +565,12 @@ static const struct option options[] = {
 	  "read-only HTTP, empty: off (127.0.0.1:6784)" },
 	{ "http-addr", TAKES_TEXT, set_status_addr, "WEAVE_HTTP_ADDR", "<ip:port>",
 	  "the same; the control API is on the socket only" },
+	{ "ipalloc-range", TAKES_TEXT, set_range, NULL, "<cidr>",
+	  "automatic addresses; twice: IPv4 and IPv6; empty: none (" OPTIONS_IPALLOC_RANGE ")" },
+	{ "ipalloc-init", TAKES_TEXT, set_init, NULL, "<how>",
+	  "consensus[=<n>], seed=<name>,... or observer (consensus)" },
+	{ "ipalloc-default-subnet", TAKES_TEXT, set_default_subnet, NULL, "<cidr>",
+	  "where addresses come from unless told (the range)" },
 	{ "socket-group", TAKES_TEXT, set_socket_group, NULL, "<group>",
 	  "may use the control API besides root" },
 	{ "log-level", TAKES_TEXT, set_log_level, NULL, "<level>",
@@ -430,10 +586,7 @@ static const struct option options[] = {
 	{ "help", TAKES_NONE, set_help, NULL, "", "print this and exit" },
 	{ "no-bridged-fastdp", TAKES_BOOL, accept_bool, "WEAVE_NO_BRIDGED_FASTDP", NULL, NULL },
 	{ "no-dns", TAKES_BOOL, accept_bool, NULL, NULL, NULL },
-	{ "ipalloc-range", TAKES_TEXT, refuse_ipam, NULL, NULL, NULL },
-	{ "iprange", TAKES_TEXT, refuse_ipam, NULL, NULL, NULL },
-	{ "ipalloc-init", TAKES_TEXT, refuse_ipam, NULL, NULL, NULL },
-	{ "ipalloc-default-subnet", TAKES_TEXT, refuse_ipam, NULL, NULL, NULL },
+	{ "iprange", TAKES_TEXT, set_range, NULL, NULL, NULL },
 	{ "dns-domain", TAKES_TEXT, refuse_dns, NULL, NULL, NULL },
 	{ "dns-listen-address", TAKES_TEXT, refuse_dns, NULL, NULL, NULL },
 	{ "dns-ttl", TAKES_TEXT, refuse_dns, NULL, NULL, NULL },
@@ -618,7 +771,7 @@ bool weaver_options_parse(struct weaver_options *o, int args_count, const char *
 	};
 	p.option = "default";
 	if (!set_status_addr(&p, OPTIONS_STATUS_ADDR) || !apply_arguments(&p, args, args_count) ||
-	    !apply_environment(&p, environment) || !check_combination(&p)) {
+	    !apply_environment(&p, environment) || !check_combination(&p) || !check_addresses(&p)) {
 		weaver_options_fini(o);
 		return false;
 	}
@@ -638,6 +791,6 @@ void weaver_options_usage(struct text *out)
 			     "A peer is host[:port].  Options, with defaults in parentheses:\n");
 	for (size_t i = 0; i < ARRAY_COUNT(options); i++)
 		if (options[i].help)
-			text_add(out, "  --%-14s %-11s %s\n", options[i].name, options[i].value,
+			text_add(out, "  --%-22s %-11s %s\n", options[i].name, options[i].value,
 				 options[i].help);
 }

@@ -23,13 +23,33 @@
 #define OPTIONS_RUN_DIR "/run/weave"
 #define OPTIONS_STATE_DIR "/var/lib/weave"
 #define OPTIONS_STATUS_ADDR "127.0.0.1:6784"
-#define OPTIONS_MTU_MIN 576u /* smallest that every IPv4 host takes (RFC 791) */
+#define OPTIONS_IPALLOC_RANGE "10.32.0.0/12"
+#define OPTIONS_RANGES_MAX 2  /* one of IPv4 and one of IPv6: dual stack */
+#define OPTIONS_SEEDS_MAX 255 /* IPAM_ELECTORS_MAX of <weave/ipam.h> */
+#define OPTIONS_MTU_MIN 576u  /* smallest that every IPv4 host takes (RFC 791) */
 
 enum weaver_mode {
 	WEAVER_RUN,
 	WEAVER_RESET,	/* remove all kernel objects and state files, then exit */
 	WEAVER_VERSION, /* print the version and exit */
 	WEAVER_HELP	/* print the usage and exit */
+};
+
+/* How the first ring of addresses comes about (--ipalloc-init). */
+enum ipalloc_init { IPALLOC_CONSENSUS, IPALLOC_SEED, IPALLOC_OBSERVER };
+
+/* Automatic addresses. */
+struct ipalloc_options {
+	struct cidr ranges[OPTIONS_RANGES_MAX]; /* of different families; networks */
+	size_t ranges_count;			/* 0: no IPAM */
+	bool range_given;			/* not the default */
+	/* Of the range with the same index: where addresses come from when nobody names a subnet.
+	 */
+	struct cidr default_subnets[OPTIONS_RANGES_MAX];
+	enum ipalloc_init init;
+	uint32_t electors; /* CONSENSUS: N; 0: the given peers and we */
+	peer_name seeds[OPTIONS_SEEDS_MAX];
+	size_t seeds_count;
 };
 
 struct weaver_options {
@@ -49,6 +69,7 @@ struct weaver_options {
 	struct netaddr status_addr;
 	const char *socket_group; /* may use the API socket besides root; NULL nobody */
 	enum log_level log_level;
+	struct ipalloc_options ipalloc;
 	bool resume; /* take the persisted targets instead of the given peers */
 	/* A secret, still where it was given: passwords_load and weave launch copy it and wipe it
 	 * there.  At most one of these three. */

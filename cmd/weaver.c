@@ -133,6 +133,8 @@ static int reset(const struct weaver_options *o)
 	if (!rc)
 		rc = net_bridge_remove(net, bridge, &why);
 	if (!rc)
+		rc = ipam_store_remove(o->state_dir, &why);
+	if (!rc)
 		rc = state_remove(o->state_dir, &why);
 	net_close(net);
 	run_dir_close(lock);

@@ -133,7 +133,7 @@ static const char *parse(struct router_state *state, char *text, size_t size)
 		if (strcmp(line, "target") == 0 && state->targets_count < TARGETS_MAX)
 			add_target(state, value);
 	}
-	if (!state->name || !state->generation || !state->store_id)
+	if (!state->name || !state->generation)
 		return "a line is missing";
 	return NULL;
 }

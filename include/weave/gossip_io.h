@@ -47,7 +47,7 @@ bool connections_draining(const struct connections *c);
 struct router_state {
 	peer_name name;	     /* NONE in a new state */
 	uint64_t generation; /* of the latest start; 0 in a new state */
-	uint64_t store_id;
+	uint64_t store_id;   /* of the addresses (<weave/ipam_io.h>) made last; 0: none yet */
 	char **targets; /* operator's, as typed; owned */
 	size_t targets_count;
 };

@@ -32,7 +32,6 @@ COMMANDS = [
     (["status", "nonsense"], 1, "nonsense"),
     (["status", "--bogus"], 1, "--bogus"),
     (["status", "dns"], 4, ""),
-    (["status", "ipam"], 4, ""),
     (["connect"], 1, "sage"),
     (["connect", "--bogus", "10.0.0.1"], 1, "--bogus"),
     (["connect", "10.0.0.1:0"], 1, "10.0.0.1:0"),

@@ -133,7 +133,7 @@ def test_other_bridge_name(host):
     result = host.try_weave("launch")
     assert result.returncode == 1 and "wv1" in result.stderr and "reset" in result.stderr
     assert "weave" not in host.links()
-    host.weave("reset")
+    host.weave("reset", "--force")
     assert "wv1" not in host.links()
     host.launch()
 

@@ -145,9 +145,21 @@ static const char *const wrong[][2] = {
 	{ "--trusted-subnets=10.0.0.0/33", "'10.0.0.0/33' is not" },
 	{ "--trusted-subnets=10.0.0.0/8,,10.0.0.0/9", "'' is not" },
 	{ "--trusted-subnets=10.0.0.0/8,host", "'host' is not" },
-	{ "--ipalloc-range=10.2.0.0/16", "IPAM" },
-	{ "-iprange=10.2.0.0/16", "IPAM" },
-	{ "--ipalloc-init=seed=a", "IPAM" },
+	{ "--ipalloc-range=10.2.0.0", "--ipalloc-range: '10.2.0.0' is not a network" },
+	{ "--ipalloc-range=10.2.0.1/16", "did you mean 10.2.0.0/16?" },
+	{ "--ipalloc-range=10.2.0.0/31", "at least 4 addresses" },
+	{ "-iprange=x", "--iprange" },
+	{ "--ipalloc-init=vote", "--ipalloc-init: 'vote' is not consensus" },
+	{ "--ipalloc-init=consensus=0", "'consensus=0'" },
+	{ "--ipalloc-init=consensus=256", "'consensus=256'" },
+	{ "--ipalloc-init=consensus=3x", "'consensus=3x'" },
+	{ "--ipalloc-init=seed=", "'' is not a peer name" },
+	{ "--ipalloc-init=seed=host1", "'host1' is not a peer name" },
+	{ "--ipalloc-init=seed=::1,::2,", "'' is not a peer name" },
+	{ "--ipalloc-init=seed=::1,::2,::1", "is named twice" },
+	{ "--ipalloc-init=observer=1", "'observer=1'" },
+	{ "--ipalloc-default-subnet=10.64.0.0/16", "10.64.0.0/16 lies outside" },
+	{ "--ipalloc-default-subnet=fd00::/64", "fd00::/64 lies outside" },
 	{ "--dns-domain=x.", "WeaveDNS" },
 	{ "--plugin", "Docker plugin" },
 	{ "host:0", "host:0" },
@@ -187,6 +199,69 @@ static void what_asks_for_nothing_is_accepted(void **state)
 			fail_msg("%s: %s", fine[i], why.text);
 		weaver_options_fini(&o);
 	}
+}
+
+static void addresses_come_from_the_usual_range_by_consensus(void **state)
+{
+	struct weaver_options o;
+	char text[CIDR_TEXT_SIZE];
+	struct why why;
+
+	(void)state;
+	assert_true(parse(&o, (const char *[]){ NULL }, NULL, &why));
+	assert_int_equal(o.ipalloc.ranges_count, 1);
+	assert_false(o.ipalloc.range_given);
+	assert_string_equal(cidr_text(o.ipalloc.ranges[0], text), "10.32.0.0/12");
+	assert_string_equal(cidr_text(o.ipalloc.default_subnets[0], text), "10.32.0.0/12");
+	assert_int_equal(o.ipalloc.init, IPALLOC_CONSENSUS);
+	assert_int_equal(o.ipalloc.electors, 0);
+	weaver_options_fini(&o);
+}
+
+static void two_ranges_are_dual_stack(void **state)
+{
+	const char *args[] = { "--ipalloc-range=10.2.0.0/16",
+			       "--ipalloc-default-subnet",
+			       "fd00:2::/64",
+			       "--ipalloc-range=fd00:2::/48",
+			       "--ipalloc-range=10.3.0.0/16",
+			       "--ipalloc-init=seed=::1,2:0:0:0:0:2",
+			       NULL };
+	struct weaver_options o;
+	char text[CIDR_TEXT_SIZE];
+	struct why why;
+
+	(void)state;
+	assert_true(parse(&o, args, NULL, &why));
+	assert_int_equal(o.ipalloc.ranges_count, 2);
+	assert_true(o.ipalloc.range_given);
+	/* The last one of its family. */
+	assert_string_equal(cidr_text(o.ipalloc.ranges[0], text), "10.3.0.0/16");
+	assert_string_equal(cidr_text(o.ipalloc.ranges[1], text), "fd00:2::/48");
+	assert_string_equal(cidr_text(o.ipalloc.default_subnets[0], text), "10.3.0.0/16");
+	assert_string_equal(cidr_text(o.ipalloc.default_subnets[1], text), "fd00:2::/64");
+	assert_int_equal(o.ipalloc.init, IPALLOC_SEED);
+	assert_int_equal(o.ipalloc.seeds_count, 2);
+	assert_true(o.ipalloc.seeds[0] == 1);
+	weaver_options_fini(&o);
+}
+
+static void an_empty_range_turns_addresses_off(void **state)
+{
+	struct weaver_options o;
+	struct why why;
+
+	(void)state;
+	assert_true(parse(&o, (const char *[]){ "--ipalloc-range=", NULL }, NULL, &why));
+	assert_int_equal(o.ipalloc.ranges_count, 0);
+	weaver_options_fini(&o);
+	assert_false(parse(&o,
+			   (const char *[]){ "--ipalloc-range=", "--ipalloc-init=observer", NULL },
+			   NULL, &why));
+	assert_non_null(strstr(why.text, "need an --ipalloc-range"));
+	assert_true(parse(&o, (const char *[]){ "--ipalloc-init=consensus=3", NULL }, NULL, &why));
+	assert_int_equal(o.ipalloc.electors, 3);
+	weaver_options_fini(&o);
 }
 
 static void arguments_win_over_the_environment(void **state)
@@ -347,6 +422,9 @@ int main(void)
 		cmocka_unit_test(all_values_arrive),
 		cmocka_unit_test(every_mistake_is_named),
 		cmocka_unit_test(what_asks_for_nothing_is_accepted),
+		cmocka_unit_test(addresses_come_from_the_usual_range_by_consensus),
+		cmocka_unit_test(two_ranges_are_dual_stack),
+		cmocka_unit_test(an_empty_range_turns_addresses_off),
 		cmocka_unit_test(arguments_win_over_the_environment),
 		cmocka_unit_test(wrong_variables_are_named),
 		cmocka_unit_test(a_password_is_taken_from_one_place),
