@@ -48,7 +48,7 @@ struct router_state {
 	peer_name name;	     /* NONE in a new state */
 	uint64_t generation; /* of the latest start; 0 in a new state */
 	uint64_t store_id;   /* of the addresses (<weave/ipam_io.h>) made last; 0: none yet */
-	char **targets; /* operator's, as typed; owned */
+	char **targets;	     /* operator's, as typed; owned */
 	size_t targets_count;
 };
 

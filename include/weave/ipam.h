@@ -165,9 +165,10 @@ void ipam_allocate(struct ipam *i, uint64_t request, struct bytes container, str
 void ipam_claim(struct ipam *i, uint64_t request, struct bytes container, uint64_t offset,
 		struct mono now);
 void ipam_prime(struct ipam *i, uint64_t request, struct mono now);
-/* Takes over what 'peer' owns, as far as this store id (0: any).  Of a peer that can be reached only
- * what its former, lost stores owned, unless it owns nothing such and 'force' is set; 'force' also
- * does not wait longer for peers that do not answer. Asked again, it goes on with what was begun. */
+/* Takes over what 'peer' owns, as far as this store id (0: any).  Of a peer that can be reached
+ * only what its former, lost stores owned, unless it owns nothing such and 'force' is set; 'force'
+ * also does not wait longer for peers that do not answer. Asked again, it goes on with what was
+ * begun. */
 void ipam_remove_peer(struct ipam *i, uint64_t request, peer_name peer, uint64_t store_id,
 		      bool force, struct mono now);
 /* Gives all that is ours to an heir; after the answer the caller may erase the disk. */
