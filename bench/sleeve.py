@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Sleeve against a plain kernel bridge + VXLAN device, side by side on the same kind of underlay.
+"""Sleeve, in clear and sealed, against a plain kernel bridge + VXLAN device, side by side on the same
+kind of underlay.
 
 	/usr/bin/python3 bench/sleeve.py [--rounds 5] [--seconds 2]
 
@@ -91,11 +92,11 @@ def make_vxlan(laboratory):
     return boxes, "10.3.1.2"
 
 
-def make_sleeve(laboratory):
+def make_sleeve(laboratory, names, *options):
     lan = laboratory.lan()
-    a, b = lan.host("sa"), lan.host("sb")
-    a.launch("--no-fastdp")
-    b.launch("--no-fastdp", a.ip)
+    a, b = (lan.host(n) for n in names)
+    a.launch("--no-fastdp", *options)
+    b.launch("--no-fastdp", *options, a.ip)
     lab.mesh([a, b])
     return [a.container("10.2.1.1/24"), b.container("10.2.1.2/24")], "10.2.1.2"
 
@@ -108,7 +109,11 @@ def body():
     m = benchlib.machine()
     benchlib.print_machine(m)
     with lab.Lab() as laboratory:
-        variants = {"vxlan": make_vxlan(laboratory), "sleeve": make_sleeve(laboratory)}
+        variants = {
+            "vxlan": make_vxlan(laboratory),
+            "sleeve": make_sleeve(laboratory, ("sa", "sb")),
+            "sealed": make_sleeve(laboratory, ("ea", "eb"), "--password", "bench"),
+        }
         for (client, server), ip in variants.values():
             lab.wait_until(15, lambda: client.reaches(ip), "ping")
             start_server(server)
@@ -133,6 +138,8 @@ def body():
         print(f"{name:10} {row['tcp']['median']:11.0f} {row['tcp']['ratio']:7.3f} "
               f"{row['udp64']['median']:10.1f} {row['udp64']['ratio']:7.3f} "
               f"{row['rtt']['median']:8.1f} {row['rtt']['ratio']:7.3f}")
+    pairs = zip(samples["sealed"]["tcp"], samples["sleeve"]["tcp"])
+    print(f"\nsealed against clear sleeve: tcp {median(x / y for x, y in pairs):.3f}")
     benchlib.save("sleeve", m, results)
 
 

@@ -519,7 +519,8 @@ def iperf(client, server, ip, seconds=1, *options):
     port = 5201
     process = server.start(["iperf3", "-s", "-1", "-p", port])
     wait_until(5, lambda: server.open_port(port), "iperf3 listens")
-    out = client.run(["iperf3", "-c", ip, "-p", port, "-t", seconds, "-J", *options], limit=60)
+    out = client.run(["iperf3", "-c", ip, "-p", port, "-t", seconds, "-J", *options],
+                     limit=60 + seconds)
     process.wait(10)
     return json.loads(out)["end"]["sum_received"]["bits_per_second"]
 

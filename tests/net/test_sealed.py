@@ -159,12 +159,16 @@ def test_service_goes_on_under_attack(pair, say):
     back = iperf(b.box, a.box, a.box.ip, ATTACK_SECONDS)
     transfer(a.box, b.box, b.box.ip, 2_000_000, limit=60)
     answered = len(pinger.stop().times)
+    seen = middle.stop()
+    assert_nothing_in_clear(seen)
+    refused = 0
     for host in (a, b):
         counted = drops(host)
         assert counted["bad_seal"] > 0 and counted["replay"] > 0, counted
-        assert counted["not_sealed"] == 0 and counted["bad_epoch"] <= 2, counted
-    seen = middle.stop()
-    assert_nothing_in_clear(seen)
+        assert counted["not_sealed"] == 0, counted
+        # wherever the flipped bit was: epoch, records, what must be zero
+        refused += sum(counted[k] for k in ("bad_seal", "bad_epoch", "bad_datagram"))
+    assert refused <= seen["truncate"] + seen["modify"], "what nobody changed is taken"
     assert all(seen[action] > 0 for action in ("drop", "duplicate", "reorder", "truncate",
                                                "modify")), seen
     assert answered > 100
