@@ -156,9 +156,13 @@ bool ipam_found(struct ipam *i, struct bytes container, uint64_t offset, struct 
 	i->now = now;
 	MUST(offset < i->config.universe.size && container.size > 0 &&
 	     container.size <= IPAM_CONTAINER_MAX);
-	if (a)
-		return address_is_of(a, container);
-	address_add(i, container, offset);
+	if (a && !address_is_of(a, container))
+		return false;
+	if (a) {
+		a->seen = true;
+		return true;
+	}
+	address_add(i, container, offset)->seen = true;
 	out_save(i, IPAM_TABLE_ADDRESS, offset, container.data, container.size);
 	if (i->ring_id)
 		ipam_refresh(i, (struct span){ offset, offset + 1 });

@@ -37,7 +37,8 @@ struct item {
 	uint64_t after;	 /* held until this ticket was saved */
 	uint64_t number; /* SAVE: key; ANSWER: request, 0: nobody waits any more; entry: generation
 			  */
-	uint64_t ticket, offset, version;
+	uint64_t ticket; /* SAVE: its own; ANSWER that gives an address: that of its row */
+	uint64_t offset, version;
 	peer_name peer; /* SEND: to whom; entry: writer */
 	bool ok;	/* SAVE: put, not delete */
 	bool fresh;	/* ANSWER that gives an address nobody had before */
@@ -69,21 +70,26 @@ void out_merge(struct ipam *i, const struct entry_view *e, bool hold);
 void out_put(struct ipam *i, const struct entry_view *e);
 /* SEND 'm' with our universe, ring and store id filled in. */
 void out_send(struct ipam *i, peer_name peer, struct ipam_message *m, bool hold);
-/* What was promised is held until it is durable; a refusal is not. */
-void out_address(struct ipam *i, uint64_t request, uint64_t offset, bool fresh);
+/* What gives something is held; a refusal promises nothing, and a disk that fails must not keep it
+ * back. 'fresh': nobody had the address before. */
+struct address;
+void out_address(struct ipam *i, uint64_t request, const struct address *a, bool fresh);
 void out_yes(struct ipam *i, uint64_t request, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 void out_no(struct ipam *i, uint64_t request, const struct why *why);
-/* The disk fails: who waits for it gets a refusal, and addresses that nobody else had are free. */
-void out_refuse_held(struct ipam *i, const struct why *why);
-/* Takes an answer back that is still here, and the address that nobody else had. */
+/* Takes an answer back that is still here, and its address unless somebody else was given it, or
+ * its container lives there. */
 bool out_cancel(struct ipam *i, uint64_t request);
+/* The disk fails: the same with all that wait for it, and they get a refusal. */
+void out_refuse_held(struct ipam *i, const struct why *why);
 
 /* ---- addresses.c: which container has which offset ---- */
 
 struct address {
 	uint64_t offset;
-	bool disputed; /* not ours to use, yet a container of ours lives there */
+	uint64_t ticket; /* of its row; 0: loaded */
+	bool seen;	 /* its container lives there, whoever asked for it */
+	bool disputed;	 /* not ours to use, yet a container of ours lives there */
 	bool dying;
 	struct mono due; /* when dying: then it is free */
 	struct table_link by_offset, by_container;

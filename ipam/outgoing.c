@@ -140,7 +140,7 @@ void out_send(struct ipam *i, peer_name peer, struct ipam_message *m, bool hold)
 	mem_free(buffer);
 }
 
-void out_address(struct ipam *i, uint64_t request, uint64_t offset, bool fresh)
+void out_address(struct ipam *i, uint64_t request, const struct address *a, bool fresh)
 {
 	struct item *item;
 
@@ -149,7 +149,8 @@ void out_address(struct ipam *i, uint64_t request, uint64_t offset, bool fresh)
 	item = start(i, IPAM_ANSWER, true);
 	item->number = request;
 	item->ok = true;
-	item->offset = offset;
+	item->offset = a->offset;
+	item->ticket = a->ticket;
 	item->fresh = fresh;
 }
 
@@ -293,14 +294,54 @@ void ipam_on_saved(struct ipam *i, uint64_t ticket, struct mono now)
 	}
 }
 
-static void take_address_back(struct ipam *i, const struct item *item)
+static bool gives_address(const struct item *item)
+{
+	return item->type == IPAM_ANSWER && item->number && item->ok && !item->size;
+}
+
+/* Another answer gives this very address: it is for that one to take back now. */
+static bool pass_on(struct items *q, const struct address *a)
+{
+	for (size_t n = 0; n < q->count; n++) {
+		struct item *item = &q->list[(q->head + n) & (q->room - 1)];
+
+		if (!gives_address(item) || item->offset != a->offset || item->ticket != a->ticket)
+			continue;
+		item->fresh = true;
+		return true;
+	}
+	return false;
+}
+
+/* Since it was given the address may have been freed, and given to another: the ticket tells. */
+static void take_back(struct ipam *i, struct item *item)
 {
 	struct address *a = item->fresh ? address_find(i, item->offset) : NULL;
 
-	if (!a)
+	item->number = 0;
+	if (!a || a->ticket != item->ticket || a->seen || pass_on(&i->out.held, a) ||
+	    pass_on(&i->out.ready, a))
 		return;
 	out_delete(i, IPAM_TABLE_ADDRESS, a->offset);
 	address_remove(i, a);
+}
+
+static bool forget_answer(struct ipam *i, struct items *q, uint64_t request)
+{
+	for (size_t n = 0; n < q->count; n++) {
+		struct item *item = &q->list[(q->head + n) & (q->room - 1)];
+
+		if (item->type != IPAM_ANSWER || item->number != request)
+			continue;
+		take_back(i, item);
+		return true;
+	}
+	return false;
+}
+
+bool out_cancel(struct ipam *i, uint64_t request)
+{
+	return forget_answer(i, &i->out.held, request) || forget_answer(i, &i->out.ready, request);
 }
 
 void out_refuse_held(struct ipam *i, const struct why *why)
@@ -313,27 +354,7 @@ void out_refuse_held(struct ipam *i, const struct why *why)
 
 		if (item->type != IPAM_ANSWER || !request)
 			continue;
-		item->number = 0;
-		take_address_back(i, item);
+		take_back(i, item);
 		out_no(i, request, why);
 	}
-}
-
-static bool forget_answer(struct ipam *i, struct items *q, uint64_t request)
-{
-	for (size_t n = 0; n < q->count; n++) {
-		struct item *item = &q->list[(q->head + n) & (q->room - 1)];
-
-		if (item->type != IPAM_ANSWER || item->number != request)
-			continue;
-		item->number = 0;
-		take_address_back(i, item);
-		return true;
-	}
-	return false;
-}
-
-bool out_cancel(struct ipam *i, uint64_t request)
-{
-	return forget_answer(i, &i->out.held, request) || forget_answer(i, &i->out.ready, request);
 }

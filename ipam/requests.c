@@ -31,9 +31,11 @@ static struct bytes container_of_request(const struct request *q)
 
 static bool hold(struct ipam *i, uint64_t request, struct bytes container, uint64_t offset)
 {
-	address_add(i, container, offset);
+	struct address *a = address_add(i, container, offset);
+
 	out_save(i, IPAM_TABLE_ADDRESS, offset, container.data, container.size);
-	out_address(i, request, offset, true);
+	a->ticket = i->out.ticket;
+	out_address(i, request, a, true);
 	return true;
 }
 
@@ -44,7 +46,7 @@ static bool has_already(struct ipam *i, uint64_t request, struct bytes container
 	if (!a)
 		return false;
 	address_revive(i, a);
-	out_address(i, request, a->offset, false);
+	out_address(i, request, a, false);
 	return true;
 }
 

@@ -47,13 +47,18 @@ static void work(struct world *w, unsigned n)
 		return;
 	}
 	snprintf(name, sizeof name, "%u-%u", n, (unsigned)(w->requests % 100000));
+	/* Two clients for one container: one of them may go away. */
+	if (h->asked_count && one_in(w, 4))
+		memcpy(name, h->asked[rng_below(&w->rng, h->asked_count)].name, sizeof name);
 	if (one_in(w, 3))
 		world_claim(w, n, name, 1 + rng_below(&w->rng, w->universe.size - 2));
 	else
 		world_allocate(w, n, name);
-	if (h->up && h->asked_count && one_in(w, 10)) {
-		ipam_cancel(h->ipam, h->asked[h->asked_count - 1].request, w->now);
-		h->asked_count--;
+	if (h->up && h->asked_count && one_in(w, 6)) {
+		size_t at = rng_below(&w->rng, h->asked_count);
+
+		ipam_cancel(h->ipam, h->asked[at].request, w->now);
+		h->asked[at] = h->asked[--h->asked_count];
 		world_drain(w, n);
 	}
 }
@@ -221,6 +226,7 @@ static void step(struct world *w, unsigned kinds)
 		network(w);
 	}
 	world_check(w);
+	world_check_held(&w->hosts[n]);
 	if (one_in(w, 8))
 		world_check_all(w);
 }

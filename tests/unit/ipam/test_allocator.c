@@ -497,6 +497,73 @@ static void a_cancelled_request_leaves_nothing(void **state)
 	world_free(w);
 }
 
+static uint64_t held_by(const struct world *w, unsigned n, const char *name)
+{
+	uint64_t offset = UINT64_MAX;
+
+	ipam_lookup(w->hosts[n].ipam, text_bytes(name), (struct span){ 0, w->universe.size }, 0,
+		    &offset);
+	return offset;
+}
+
+/* Two clients ask for one container; the first one goes away before anybody was answered. */
+static void a_cancelled_request_takes_nothing_from_the_next(void **state)
+{
+	struct world *w = world_new(18, 1, "10.32.0.0/28", IPAM_CONSENSUS, 1);
+	struct ipam *i;
+	uint64_t first, second;
+
+	(void)state;
+	world_start_all(w);
+	i = w->hosts[0].ipam;
+	world_run(w, 500);
+	world_allocate(w, 0, "primer");
+	world_run(w, 500);
+	first = world_allocate(w, 0, "a");
+	second = world_allocate(w, 0, "a");
+	ipam_cancel(i, first, w->now);
+	world_run(w, 500);
+	assert_int_equal(w->hosts[0].last.request, second);
+	assert_true(w->hosts[0].last.ok);
+	assert_int_equal(held_by(w, 0, "a"), w->hosts[0].last.offset);
+	/* Both go away. */
+	first = world_allocate(w, 0, "b");
+	second = world_allocate(w, 0, "b");
+	ipam_cancel(i, first, w->now);
+	ipam_cancel(i, second, w->now);
+	world_run(w, 500);
+	assert_int_equal(held_by(w, 0, "b"), UINT64_MAX);
+	/* It was found alive in between. */
+	first = world_allocate(w, 0, "c");
+	assert_true(ipam_found(i, text_bytes("c"), held_by(w, 0, "c"), w->now));
+	ipam_cancel(i, first, w->now);
+	world_run(w, 500);
+	assert_int_not_equal(held_by(w, 0, "c"), UINT64_MAX);
+	world_free(w);
+}
+
+static void a_cancelled_request_takes_nothing_from_another_container(void **state)
+{
+	struct world *w = world_new(18, 1, "10.32.0.0/28", IPAM_CONSENSUS, 1);
+	struct ipam *i;
+	uint64_t first;
+
+	(void)state;
+	world_start_all(w);
+	i = w->hosts[0].ipam;
+	world_run(w, 500);
+	world_allocate(w, 0, "primer");
+	world_run(w, 500);
+	first = world_allocate(w, 0, "a");
+	ipam_release_all(i, text_bytes("a"), w->now);
+	world_allocate(w, 0, "b"); /* gets the same */
+	ipam_cancel(i, first, w->now);
+	world_run(w, 500);
+	assert_true(w->hosts[0].last.ok);
+	assert_int_equal(held_by(w, 0, "b"), w->hosts[0].last.offset);
+	world_free(w);
+}
+
 static void a_failing_disk_stops_allocation(void **state)
 {
 	struct world *w = world_new(19, 1, "10.32.0.0/28", IPAM_CONSENSUS, 1);
@@ -523,6 +590,37 @@ static void a_failing_disk_stops_allocation(void **state)
 	world_allocate(w, 0, "b");
 	world_run(w, 500);
 	assert_true(w->hosts[0].last.ok);
+	world_free(w);
+}
+
+/* What waits for the disk is refused at once, and not when the disk works again; what was decided
+ * is taken back. */
+static void a_failing_disk_answers_who_waits_for_it(void **state)
+{
+	struct world *w = world_new(19, 1, "10.32.0.0/28", IPAM_CONSENSUS, 1);
+	struct host *h = &w->hosts[0];
+	uint64_t answers;
+
+	(void)state;
+	world_start_all(w);
+	world_allocate(w, 0, "a");
+	world_run(w, 500);
+	answers = h->answers;
+	world_allocate(w, 0, "b");
+	world_allocate(w, 0, "a");
+	assert_int_equal(h->answers, answers);
+	ipam_on_disk(h->ipam, "No space left on device", w->now);
+	world_drain(w, 0);
+	assert_int_equal(h->answers, answers + 2);
+	assert_false(h->last.ok);
+	assert_non_null(strstr(h->text, "No space left"));
+	world_allocate(w, 0, "c");
+	assert_int_equal(h->answers, answers + 3);
+	ipam_on_disk(h->ipam, NULL, w->now);
+	world_run(w, 500);
+	assert_int_equal(h->answers, answers + 3);
+	assert_int_equal(held_by(w, 0, "b"), UINT64_MAX);
+	assert_int_not_equal(held_by(w, 0, "a"), UINT64_MAX);
 	world_free(w);
 }
 
@@ -1021,7 +1119,10 @@ int main(void)
 		cmocka_unit_test(claims),
 		cmocka_unit_test(dead_containers_keep_their_address_for_a_while),
 		cmocka_unit_test(a_cancelled_request_leaves_nothing),
+		cmocka_unit_test(a_cancelled_request_takes_nothing_from_the_next),
+		cmocka_unit_test(a_cancelled_request_takes_nothing_from_another_container),
 		cmocka_unit_test(a_failing_disk_stops_allocation),
+		cmocka_unit_test(a_failing_disk_answers_who_waits_for_it),
 		cmocka_unit_test(a_dead_peers_space_comes_back),
 		cmocka_unit_test(t2_a_gift_that_the_remover_has_not_heard_of),
 		cmocka_unit_test(an_absent_peer_holds_a_takeover_up_and_is_named),

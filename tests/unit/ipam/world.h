@@ -595,6 +595,18 @@ static inline void world_check(struct world *w)
 	}
 }
 
+/* Who lives was told its address, so that is held; where nothing is released behind our back. */
+static inline void world_check_held(const struct host *h)
+{
+	for (size_t k = 0; h->up && k < h->containers_count; k++) {
+		const struct container *c = &h->containers[k];
+		uint64_t offset;
+
+		MUST(ipam_lookup(h->ipam, text_bytes(c->name),
+				 (struct span){ c->offset, c->offset + 1 }, 0, &offset));
+	}
+}
+
 /* What each router says of itself. */
 static inline void world_check_all(struct world *w)
 {
