@@ -37,6 +37,9 @@ static const char usage[] =
 	"      report        [-f <format>]\n"
 	"      ps            [<container> ...] [--json]\n"
 	"\n"
+	"weave password      [rotate --password-file <file> | rotate --finish [--force]\n"
+	"                      | rotate --cancel [--force]]\n"
+	"\n"
 	"weave prime\n"
 	"      rmpeer        <peer_id> ... [--force]\n"
 	"\n"
@@ -354,6 +357,44 @@ static enum cli_verdict parse_report(struct parser *p)
 	return CLI_RUN;
 }
 
+/* A password is never an argument: lists of processes show those. */
+static enum cli_verdict parse_password(struct parser *p)
+{
+	struct cli_args *a = p->a;
+	const char *arg = take(p);
+
+	if (!arg)
+		return CLI_RUN;
+	if (strcmp(arg, "rotate") != 0)
+		return misused(p, "weave password: expected nothing, or rotate");
+	while ((arg = take(p))) {
+		const char *change = a->change;
+
+		if (is_option(p, arg, "--password-file", &a->password_file))
+			change = "rotate";
+		else if (strcmp(arg, "--finish") == 0)
+			change = "finish";
+		else if (strcmp(arg, "--cancel") == 0)
+			change = "cancel";
+		else if (strcmp(arg, "--force") == 0)
+			a->force = true;
+		else
+			return misused(p,
+				       "weave password: unknown option"); /* it may be a secret */
+		if (*a->change && strcmp(a->change, change) != 0)
+			return misused(p, "one of --password-file, --finish and --cancel");
+		a->change = change;
+	}
+	if (!*a->change)
+		return misused(p, "weave password rotate needs --password-file <file>, --finish or "
+				  "--cancel");
+	if (strcmp(a->change, "rotate") == 0 && (!a->password_file || !*a->password_file))
+		return misused(p, "--password-file needs a file, or - for the standard input");
+	if (strcmp(a->change, "rotate") == 0 && a->force)
+		return misused(p, "--force goes with --finish or --cancel");
+	return CLI_RUN;
+}
+
 static enum cli_verdict parse_ps(struct parser *p)
 {
 	while (p->next < p->count && strcmp(p->args[p->next], "--json") == 0) {
@@ -408,13 +449,16 @@ static const char *const words[] = {
 };
 
 static enum cli_verdict (*const parse_command[])(struct parser *p) = {
-	[CLI_LAUNCH] = parse_launch,	[CLI_STOP] = parse_nothing,    [CLI_RESET] = parse_reset,
-	[CLI_CONNECT] = parse_connect,	[CLI_FORGET] = parse_forget,   [CLI_ATTACH] = parse_attach,
-	[CLI_DETACH] = parse_detach,	[CLI_EXPOSE] = parse_expose,   [CLI_HIDE] = parse_hide,
-	[CLI_STATUS] = parse_status,	[CLI_REPORT] = parse_report,   [CLI_PS] = parse_ps,
-	[CLI_VERSION] = parse_nothing,	[CLI_PRIME] = parse_nothing,   [CLI_RMPEER] = parse_rmpeer,
-	[CLI_DNS_ADD] = parse_some,	[CLI_DNS_REMOVE] = parse_some, [CLI_DNS_LOOKUP] = parse_one,
-	[CLI_DNS_ARGS] = parse_nothing,
+	[CLI_LAUNCH] = parse_launch,	 [CLI_STOP] = parse_nothing,
+	[CLI_RESET] = parse_reset,	 [CLI_CONNECT] = parse_connect,
+	[CLI_FORGET] = parse_forget,	 [CLI_ATTACH] = parse_attach,
+	[CLI_DETACH] = parse_detach,	 [CLI_EXPOSE] = parse_expose,
+	[CLI_HIDE] = parse_hide,	 [CLI_STATUS] = parse_status,
+	[CLI_REPORT] = parse_report,	 [CLI_PS] = parse_ps,
+	[CLI_PASSWORD] = parse_password, [CLI_VERSION] = parse_nothing,
+	[CLI_PRIME] = parse_nothing,	 [CLI_RMPEER] = parse_rmpeer,
+	[CLI_DNS_ADD] = parse_some,	 [CLI_DNS_REMOVE] = parse_some,
+	[CLI_DNS_LOOKUP] = parse_one,	 [CLI_DNS_ARGS] = parse_nothing,
 };
 
 _Static_assert(ARRAY_COUNT(parse_command) == ARRAY_COUNT(words), "a parser for each word");
@@ -459,7 +503,9 @@ enum cli_verdict cli_args_parse(struct cli_args *a, int count, const char *const
 	enum cli_verdict verdict = CLI_RUN;
 	const char *arg, *value;
 
-	*a = (struct cli_args){ .what = "", .multicast_route = true, .masquerade = true };
+	*a = (struct cli_args){
+		.what = "", .change = "", .multicast_route = true, .masquerade = true
+	};
 	if (count > CLI_ARGUMENTS_MAX)
 		return misused(&p, "too many arguments");
 	while (verdict == CLI_RUN && (arg = take(&p))) {

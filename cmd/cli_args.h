@@ -29,6 +29,7 @@
 	X(STATUS, "status")                                                                        \
 	X(REPORT, "report")                                                                        \
 	X(PS, "ps")                                                                                \
+	X(PASSWORD, "password")                                                                    \
 	X(VERSION, "version")                                                                      \
 	X(PRIME, "prime")                                                                          \
 	X(RMPEER, "rmpeer")                                                                        \
@@ -47,10 +48,13 @@ struct cli_args {
 	enum cli_command command;
 	const char *run_dir, *state_dir; /* NULL: neither given */
 	bool json;
-	bool force;	       /* reset, rmpeer */
-	bool replace;	       /* connect */
-	bool multicast_route;  /* attach */
-	bool masquerade;       /* expose */
+	bool force;	      /* reset, rmpeer */
+	bool replace;	      /* connect */
+	bool multicast_route; /* attach */
+	bool masquerade;      /* expose */
+	/* password: "" to look, "rotate", "finish", "cancel" */
+	const char *change;
+	const char *password_file; /* password rotate; "-": standard input */
 	const char *what;      /* status: "", "targets", "connections", "peers", "dns", "ipam" */
 	const char *format;    /* report: the template, or NULL */
 	const char *container; /* attach, detach */

@@ -119,6 +119,7 @@ struct api_ops daemon_api_ops(struct daemon *d)
 		.prime = control_prime,
 		.remove_peer = control_remove_peer,
 		.hand_over = control_hand_over,
+		.password = daemon_password,
 		.log_level = op_log_level,
 		.stop = op_stop,
 	};

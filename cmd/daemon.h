@@ -98,6 +98,10 @@ void daemon_save_targets(struct daemon *d);
 /* cmd/control.c: what the API can ask for. */
 struct api_ops daemon_api_ops(struct daemon *d);
 
+/* cmd/password.c: the API's operation of that name. */
+bool daemon_password(void *ctx, const struct api_password *request, struct text *answer,
+		     struct why *why);
+
 /* cmd/bridge_watch.c */
 bool bridge_watch_start(struct daemon *d, struct why *why);
 void bridge_watch_stop(struct daemon *d);

@@ -71,8 +71,27 @@ static void add_path(struct engine *e, conn_id conn, struct status *s, struct st
 	c->frames_out = path.frames_out;
 }
 
-static void add_connections(struct engine *e, struct status *s)
+/* While the password is being changed. */
+static void warn_of_old_password(const struct gossip_config *config, size_t lacking,
+				 struct status *s)
 {
+	if (!config->passwords || config->passwords->count < 2)
+		return;
+	if (lacking)
+		status_add_warning(s, status_text(s,
+						  "the password is being changed: %zu connections "
+						  "rest on the former one, see weave password",
+						  lacking));
+	else
+		status_add_warning(s, "the password is being changed: all connections rest on the "
+				      "new one; when all hosts have it: weave password rotate "
+				      "--finish");
+}
+
+static void add_connections(struct engine *e, const struct gossip_config *config, struct status *s)
+{
+	size_t lacking = 0;
+
 	struct gossip_conn_info info;
 
 	for (size_t i = 0; gossip_conn_at(engine_gossip(e), i, &info); i++) {
@@ -95,8 +114,10 @@ static void add_connections(struct engine *e, struct status *s)
 		c->retry_in_ms = info.retry_in_ms;
 		c->encrypted = info.data_sealed;
 		c->trusted = info.sealed && !info.data_sealed;
+		lacking += info.sealed && !info.preferred;
 		add_path(e, info.conn, s, c);
 	}
+	warn_of_old_password(config, lacking, s);
 }
 
 static void add_peer(struct engine *e, peer_name self, const struct topology_peer *p,
@@ -273,7 +294,7 @@ void engine_status_fill(struct engine *e, const struct gossip_config *config, st
 	}
 	for (size_t i = 0; (target = gossip_target_at(engine_gossip(e), i)); i++)
 		status_add_target(s, status_text(s, "%s", target), true);
-	add_connections(e, s);
+	add_connections(e, config, s);
 	add_peers(e, config->name, s);
 	add_endpoints(e, config->name, now, s);
 	add_counters(e, s);

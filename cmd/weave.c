@@ -1,5 +1,6 @@
 /* weave: the command line of the router.  Parses (cli_args.c), asks the API over its unix socket
  * (cli_http_io.c), and starts or stops the daemon (cli_process_io.c). */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -249,6 +250,63 @@ static int ps(const struct cli_args *a)
 	return result;
 }
 
+#define PASSWORD_ROOM (2 * PASSWORD_SIZE_MAX + 8)
+
+/* The first line of the file; false after a message. */
+static bool read_password(const char *path, char *to)
+{
+	bool standard = strcmp(path, "-") == 0;
+	FILE *f = standard ? stdin : fopen(path, "re");
+	size_t size;
+
+	if (!f) {
+		fprintf(stderr, "weave password: cannot open %s: %s\n", path, strerror(errno));
+		return false;
+	}
+	/* What stdio reads ahead would stay in its own memory. */
+	setvbuf(f, NULL, _IONBF, 0);
+	size = fread(to, 1, PASSWORD_ROOM - 1, f);
+	to[size] = '\0';
+	if (!standard)
+		fclose(f);
+	if (strlen(to) != size) {
+		fprintf(stderr, "weave password: %s holds a zero byte: is it a text?\n", path);
+		return false;
+	}
+	to[strcspn(to, "\r\n")] = '\0';
+	if (*to)
+		return true;
+	fprintf(stderr, "weave password: the first line of %s is empty\n", path);
+	return false;
+}
+
+/* The secret goes to the router by its socket, and is wiped here. */
+static int password(const struct cli_args *a)
+{
+	char secret[PASSWORD_ROOM] = "";
+	struct text form = { 0 };
+	int result = 1;
+
+	if (!*a->change)
+		return get(a, "/password");
+	if (strcmp(a->change, "rotate") == 0 && !read_password(a->password_file, secret))
+		goto out;
+	cli_form_add(&form, "action", a->change);
+	if (*secret)
+		cli_form_add(&form, "password", secret);
+	if (a->force)
+		cli_form_add(&form, "force", "true");
+	result = ask(a, &(struct question){ .method = "POST",
+					    .path = "/password",
+					    .form = text_string(&form) });
+	if (form.data)
+		explicit_bzero(form.data, form.size);
+out:
+	explicit_bzero(secret, sizeof secret);
+	text_fini(&form);
+	return result;
+}
+
 static int version(const struct cli_args *a)
 {
 	struct cli_request request = { .method = "GET", .path = "/version" };
@@ -316,6 +374,8 @@ static int run(struct cli_args *a)
 		return status(a);
 	case CLI_REPORT:
 		return report(a);
+	case CLI_PASSWORD:
+		return password(a);
 	case CLI_PS:
 		return ps(a);
 	case CLI_VERSION:

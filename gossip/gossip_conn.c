@@ -118,6 +118,7 @@ static void conn_free(struct conn *c)
 	list_remove(&c->flowing);
 	session_in_fini(&c->in);
 	session_out_fini(&c->sealer);
+	passwords_forget(c);
 	sodium_memzero(&c->secret, sizeof c->secret);
 	forget_handshake(c);
 	mem_free(c->out);
@@ -229,7 +230,10 @@ static void say_close(struct conn *c, const struct why *why)
 void conn_close(struct conn *c, const struct why *why)
 {
 	struct gossip *g = c->owner;
-	bool dialling = c->state == CONN_DIALLING, can_say = c->version != 0;
+	bool dialling = c->state == CONN_DIALLING;
+	/* Once our proof is on its way the other end takes records only, which we cannot make yet.
+	 */
+	bool can_say = c->version != 0 && !(c->outbound && awaits_proof(c));
 
 	MUST(c->state != CONN_CLOSING);
 	ended(c, why);
@@ -261,6 +265,7 @@ static struct mono conn_deadline(const struct conn *c)
 		return mono_after(c->since, CLOSING_MS);
 	case CONN_UP:
 		due = mono_min(neighbour_deadline(&c->neighbour, !c->told), c->link_due);
+		due = mono_min(due, passwords_deadline(c));
 		if (c->told)
 			due = mono_min(due,
 				       mono_after(c->told_at.ms > c->pulled_at.ms ? c->told_at
@@ -326,6 +331,8 @@ void conn_tick(struct conn *c)
 		} else {
 			if (mono_reached(now, c->link_due))
 				link_update(c);
+			if (mono_reached(now, passwords_deadline(c)))
+				passwords_tick(c);
 			conn_poke(c);
 			set_due(c);
 		}
@@ -699,9 +706,9 @@ static void seal(struct conn *c)
 	key_exchange_derive(keys, LABEL_RECORDS_DIALLED, dialled);
 	key_exchange_derive(keys, LABEL_RECORDS_ACCEPTED, accepted);
 	key_exchange_derive(keys, LABEL_DATA_PATH, c->secret.secret);
+	passwords_trust(c, keys);
 	session_in_seal(&c->in, c->outbound ? accepted : dialled, c->owner->opened);
 	session_out_seal(&c->sealer, c->outbound ? dialled : accepted);
-	c->password_id = key_exchange_password(keys);
 	sodium_memzero(dialled, sizeof dialled);
 	sodium_memzero(accepted, sizeof accepted);
 }

@@ -387,14 +387,6 @@ void gossip_set_store(struct gossip *g, uint64_t store_id, struct mono now)
 	gossip_settle(g);
 }
 
-void gossip_set_passwords(struct gossip *g, const struct passwords *passwords, struct mono now)
-{
-	MUST(has_password(g) && passwords->count > 0 && passwords->count <= PASSWORDS_MAX);
-	g->now = now;
-	g->config.passwords = passwords;
-	gossip_settle(g);
-}
-
 void gossip_set_addresses(struct gossip *g, const struct ip_addr *addresses, size_t count,
 			  struct mono now)
 {

@@ -3,6 +3,7 @@
  *	gossip_engine.c    life of the object, actions, time
  *	gossip_conn.c      connections: transport events, output, end
  *	gossip_join.c      what to do with a peer that has said HELLO: accept, refuse, which of two
+ *	gossip_passwords.c other passwords than before, on connections that are up
  *	gossip_frames.c    frames of established connections, UNICAST
  *	gossip_entries.c   own entries, merging, identity, garbage
  *	gossip_mesh.c      whom to be linked to, what of it is published
@@ -26,6 +27,7 @@
 #include "handshake_wire.h"
 #include "identity.h"
 #include "neighbour.h"
+#include "proof_wire.h"
 #include "session_wire.h"
 #include "strangers.h"
 #include "target.h"
@@ -58,6 +60,16 @@ enum conn_state {
 	CONN_CLOSING,
 };
 
+/* What a sealed connection rests on. */
+struct trust {
+	uint32_t password_id; /* of ours, that both ends proved to know */
+	uint8_t binding[DERIVED_SIZE];
+	struct proof *proof;   /* a run under way; owned */
+	struct mono proof_due; /* dialled: begin a run */
+	struct mono proof_at;  /* dialled: the latest one began, 0 none; else see there */
+	bool again;	       /* another one when this one is over */
+};
+
 struct conn {
 	struct list in_order; /* what every tick looks at comes first */
 	struct mono due;      /* never later than conn_deadline */
@@ -77,7 +89,7 @@ struct conn {
 	struct hello hello; /* theirs, from SPARE or UP on */
 	uint8_t version;    /* of the protocol; 0 before it is agreed */
 	struct path_secret secret;
-	uint32_t password_id; /* of ours, that both ends proved to know; 0 none */
+	struct trust *trust; /* NULL while in clear; owned */
 
 	struct session_in in;
 	struct session_out sealer;
@@ -226,6 +238,20 @@ static inline bool has_password(const struct gossip *g)
 static inline uint64_t accept_limit(const struct gossip *g)
 {
 	return g->config.conn_limit ? (uint64_t)g->config.conn_limit * 2 : UINT64_MAX;
+}
+
+/* ---- gossip_passwords.c ---- */
+bool password_is_known(const struct gossip *g, uint32_t id);
+/* Both ends know a password, by 'keys'. */
+void passwords_trust(struct conn *c, const struct key_exchange *keys);
+void passwords_confirmed(struct conn *c); /* it is up */
+const char *passwords_on_proof(struct conn *c, struct bytes body);
+void passwords_tick(struct conn *c); /* when the deadline is reached */
+void passwords_forget(struct conn *c);
+
+static inline struct mono passwords_deadline(const struct conn *c)
+{
+	return c->trust ? c->trust->proof_due : MONO_NEVER;
 }
 
 /* ---- gossip_join.c ---- */

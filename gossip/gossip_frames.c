@@ -193,6 +193,8 @@ static const char *on_frame(struct conn *c, const struct frame *f)
 	case MESSAGE_RINGS:
 		on_rings(c, f->body);
 		return NULL;
+	case MESSAGE_PROOF:
+		return passwords_on_proof(c, f->body);
 	case MESSAGE_HELLO:
 	case MESSAGE_CLOSE:
 	case MESSAGE_CONFIRM:

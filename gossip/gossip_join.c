@@ -119,6 +119,10 @@ static bool is_welcome(struct conn *c)
 		same_name(c);
 		return false;
 	}
+	if (c->sealer.sealed && !password_is_known(g, c->trust->password_id)) {
+		refuse(c, WHY_PASSWORD_WRONG, "the password was changed meanwhile");
+		return false;
+	}
 	if (!c->outbound && !conn_of_peer(g, h->name) && g->inbound_count >= accept_limit(g) &&
 	    !makes_room(c)) {
 		snprintf(text, sizeof text, "connection limit reached: %llu are accepted here",
@@ -181,6 +185,7 @@ void join_confirmed(struct conn *c)
 	a->address = (struct netaddr){ c->remote.ip, c->hello.port };
 	a->secret = c->secret;
 	targets_peer_up(g, c);
+	passwords_confirmed(c);
 	c->link_due = mono_after(g->now, LINK_DELAY_MS);
 	mesh_soon(g);
 }

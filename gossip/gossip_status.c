@@ -94,6 +94,8 @@ static void describe_conn(const struct gossip *g, const struct conn *c,
 		.retry_in_ms = UINT64_MAX,
 		.sealed = c->sealer.sealed,
 		.data_sealed = c->secret.sealed,
+		.preferred = c->sealer.sealed &&
+			     c->trust->password_id == g->config.passwords->list[0].id,
 	};
 	memcpy(info->nickname, c->hello.nickname, sizeof info->nickname);
 	if (t && info->state == CONN_RETRYING)

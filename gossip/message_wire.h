@@ -41,7 +41,8 @@
 	X(OVERLAY, 10, 1u, OVERLAY_MESSAGE_MAX, false)                                             \
 	X(RINGS, 11, 1u, RINGS_MESSAGE_MAX, false)                                                 \
 	X(PUZZLE, 12, 17u, 17u, true)                                                              \
-	X(SOLUTION, 13, 8u, 8u, true)
+	X(SOLUTION, 13, 8u, 8u, true)                                                              \
+	X(PROOF, 14, 1u, 1u + 4u * 32u, false)
 
 enum message_type {
 #define X(name, number, min, max, before) MESSAGE_##name = (number),

@@ -14,41 +14,51 @@ static void forget_partial(struct session_in *in)
 	in->whole = false;
 }
 
+static void end_stream(crypto_secretstream_xchacha20poly1305_state *stream)
+{
+	if (stream)
+		sodium_memzero(stream, sizeof *stream);
+	mem_free(stream);
+}
+
 void session_in_fini(struct session_in *in)
 {
 	forget_partial(in);
-	sodium_memzero(in, sizeof *in);
+	end_stream(in->stream);
+	*in = (struct session_in){ 0 };
 }
 
 void session_out_fini(struct session_out *out)
 {
-	sodium_memzero(out, sizeof *out);
+	end_stream(out->stream);
+	*out = (struct session_out){ 0 };
 }
 
 /* libsodium draws the header of a stream at random when it starts to push.  Our keys are used for
  * one stream only, so the header may be the same always; then it need not travel, and nothing here
  * draws randomness.  Both directions of a stream are the same state: init_pull takes the header. */
-static void start_stream(crypto_secretstream_xchacha20poly1305_state *stream,
-			 const uint8_t key[RECORD_KEY_SIZE])
+static crypto_secretstream_xchacha20poly1305_state *start_stream(const uint8_t key[RECORD_KEY_SIZE])
 {
+	crypto_secretstream_xchacha20poly1305_state *stream = mem_new(1, sizeof *stream);
 	static const uint8_t header[crypto_secretstream_xchacha20poly1305_HEADERBYTES];
 	int rc = crypto_secretstream_xchacha20poly1305_init_pull(stream, header, key);
 
 	MUST(rc == 0);
+	return stream;
 }
 
 void session_in_seal(struct session_in *in, const uint8_t key[RECORD_KEY_SIZE], uint8_t *opened)
 {
 	MUST(!in->partial && !in->opened);
 	in->opened = opened;
-	start_stream(&in->stream, key);
+	in->stream = start_stream(key);
 }
 
 void session_out_seal(struct session_out *out, const uint8_t key[RECORD_KEY_SIZE])
 {
 	MUST(!out->sealed);
 	out->sealed = true;
-	start_stream(&out->stream, key);
+	out->stream = start_stream(key);
 }
 
 /* Size of the whole frame that starts at 'data', or 0 with *bad. */
@@ -91,7 +101,7 @@ static enum session_result hand_out(struct session_in *in, struct frame *frame, 
 	uint8_t tag;
 
 	if (in->opened) {
-		if (crypto_secretstream_xchacha20poly1305_pull(&in->stream, in->opened, NULL, &tag,
+		if (crypto_secretstream_xchacha20poly1305_pull(in->stream, in->opened, NULL, &tag,
 							       type, left, data, LENGTH_SIZE) ||
 		    (tag != crypto_secretstream_xchacha20poly1305_TAG_MESSAGE &&
 		     tag != crypto_secretstream_xchacha20poly1305_TAG_REKEY))
@@ -185,7 +195,7 @@ struct bytes session_seal(struct session_out *out, uint8_t *room, size_t frame_s
 	write_u32(&length, (uint32_t)(plain + RECORD_OVERHEAD));
 	/* In place: libsodium puts one byte before the ciphertext, which starts where the
 	 * plaintext does. */
-	rc = crypto_secretstream_xchacha20poly1305_push(&out->stream, room + LENGTH_SIZE, NULL,
+	rc = crypto_secretstream_xchacha20poly1305_push(out->stream, room + LENGTH_SIZE, NULL,
 							room + LENGTH_SIZE + 1, plain, room,
 							LENGTH_SIZE, tag);
 	MUST(rc == 0);

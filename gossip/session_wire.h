@@ -45,13 +45,13 @@ struct session_in {
 	size_t size, room;
 	bool whole;	 /* 'partial' was handed out and is to be forgotten */
 	uint8_t *opened; /* NULL: frames come in clear.  Borrowed, FRAME_SIZE_MAX bytes */
-	crypto_secretstream_xchacha20poly1305_state stream;
+	crypto_secretstream_xchacha20poly1305_state *stream; /* owned */
 };
 
 struct session_out {
 	bool sealed;
-	uint32_t records; /* under this key */
-	crypto_secretstream_xchacha20poly1305_state stream;
+	uint32_t records;				     /* under this key */
+	crypto_secretstream_xchacha20poly1305_state *stream; /* owned */
 };
 
 enum session_result {

@@ -321,6 +321,41 @@ static void get_ps(struct exchange *x)
 	api_attachments_fini(&all);
 }
 
+static void do_password(struct exchange *x, const struct api_password *request)
+{
+	struct why why = { 0 };
+
+	if (!x->ops->password(x->ops->ctx, request, &x->response->body, &why)) {
+		text_fini(&x->response->body);
+		exchange_why(x, &why);
+	}
+}
+
+static void get_password(struct exchange *x)
+{
+	do_password(x, &(struct api_password){ .action = API_PASSWORD_SHOW });
+}
+
+static void post_password(struct exchange *x)
+{
+	static const char *const actions[] = { "show", "rotate", "finish", "cancel" };
+	const char *action = query_get(&x->query, "action");
+	struct api_password request = { .text = query_get(&x->query, "password") };
+	struct why why = { 0 };
+
+	for (size_t i = 1; action && i < ARRAY_COUNT(actions); i++)
+		if (strcmp(action, actions[i]) == 0)
+			request.action = (enum api_password_action)i;
+	if (request.action == API_PASSWORD_SHOW)
+		exchange_error(x, 400, "parameter action: expected rotate, finish or cancel");
+	else if ((request.action == API_PASSWORD_ROTATE) != (request.text != NULL))
+		exchange_error(x, 400, "parameter password: rotate needs it, the others take none");
+	else if (!exchange_bool(x, "force", &request.force, &why))
+		exchange_why(x, &why);
+	else
+		do_password(x, &request);
+}
+
 static void post_log_level(struct exchange *x)
 {
 	static const char *const levels[] = { "debug", "info", "warning", "error" };
@@ -366,6 +401,8 @@ static const struct route routes[] = {
 	{ "POST", "/expose/{}/{}", post_expose_path, 0, "skipNAT " },
 	{ "DELETE", "/expose", delete_expose, 0, "address " },
 	{ "GET", "/ps", get_ps, 0, "id " },
+	{ "GET", "/password", get_password, 0, "" },
+	{ "POST", "/password", post_password, 0, "action password force " },
 	{ "POST", "/log-level", post_log_level, 0, "level " },
 	{ "POST", "/stop", post_stop, 0, "" },
 	{ "POST", "/ip/{}", api_post_ip, IPAM, "check-alive " },

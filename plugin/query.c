@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include <sodium.h>
+
 #include <weave/alloc.h>
 
 static int hex_digit(char c)
@@ -88,6 +90,8 @@ bool query_add(struct query *q, const char *text, size_t size, struct why *why)
 void query_fini(struct query *q)
 {
 	for (size_t i = 0; i < q->count; i++) {
+		/* It may be a password. */
+		sodium_memzero(q->list[i].value, strlen(q->list[i].value));
 		mem_free(q->list[i].name);
 		mem_free(q->list[i].value);
 	}

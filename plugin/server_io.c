@@ -273,6 +273,8 @@ static void end_request(void *ctx, struct MHD_Connection *connection, void **req
 	MUST(r->state != WAITING); /* suspended connections do not end */
 	api_reply_free(r->reply);
 	mem_free(r->uri);
+	if (r->form.data) /* it may hold a password */
+		explicit_bzero(r->form.data, r->form.size);
 	text_fini(&r->form);
 	mem_free(r);
 	*request = NULL;

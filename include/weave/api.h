@@ -15,6 +15,8 @@
  *	POST /expose             address=... (repeat), skipNAT=true; also /expose/{ip}/{len}
  *	DELETE /expose           address=... (repeat; none: all)
  *	GET  /ps                 id=... (repeat; none: all)
+ *	GET  /password           how many are accepted, and which peers have proved the new one
+ *	POST /password           action=rotate, password=; action=finish|cancel, force=true
  *	POST /log-level          level=debug|info|warning|error
  *	POST /stop
  *
@@ -45,6 +47,7 @@
 #include <weave/addr.h>
 #include <weave/log.h>
 #include <weave/status.h>
+#include <weave/text.h>
 #include <weave/why.h>
 
 #define API_ID_SIZE 256		     /* a container's identity: Docker's 64 hex digits, or a name */
@@ -80,6 +83,19 @@ struct api_attach {
 	const char *netns; /* absolute path; NULL on detach when the caller knows only the id */
 	struct api_wants wants; /* on detach: a subnet means what it has there; none means all */
 	bool multicast_route;	/* attach: also give the container 224.0.0.0/4 */
+};
+
+enum api_password_action {
+	API_PASSWORD_SHOW,
+	API_PASSWORD_ROTATE, /* 'text' is preferred from now on, the former still accepted */
+	API_PASSWORD_FINISH, /* the former is accepted no longer */
+	API_PASSWORD_CANCEL, /* the new one is not, and the former alone is again */
+};
+
+struct api_password {
+	enum api_password_action action;
+	const char *text; /* ROTATE; a secret: not kept, not logged, not in an answer */
+	bool force;	  /* FINISH, CANCEL: though that ends connections */
 };
 
 /* One row of GET /ps and GET /ip. */
@@ -157,6 +173,10 @@ struct api_ops {
 	void (*remove_peer)(void *ctx, const char *peer, bool force, struct api_reply *reply);
 	/* For `weave reset`: gives all that is ours to an heir, and says to whom. */
 	void (*hand_over)(void *ctx, bool force, struct api_reply *reply);
+
+	/* 'answer' gets some lines for people. */
+	bool (*password)(void *ctx, const struct api_password *request, struct text *answer,
+			 struct why *why);
 
 	void (*log_level)(void *ctx, enum log_level level);
 

@@ -167,7 +167,8 @@ void gossip_set_addresses(struct gossip *g, const struct ip_addr *addresses, siz
 			  struct mono now);
 
 /* Other passwords in place of config.passwords; there were some, and there are some.  Connections
- * that are up stay. */
+ * stay, and their ends prove to each other what they know now; those that rest on a password that
+ * is not among the new ones are closed. */
 void gossip_set_passwords(struct gossip *g, const struct passwords *passwords, struct mono now);
 
 /* ---- from people ---- */
@@ -207,6 +208,7 @@ struct gossip_conn_info {
 	uint64_t bytes_in, bytes_out;
 	uint32_t version; /* protocol */
 	bool sealed;	  /* the control connection is */
+	bool preferred;	  /* by the first of our passwords; else by the second */
 	bool data_sealed; /* the data path is, once it is up; else 'sealed' and trusted */
 };
 

@@ -113,5 +113,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		}
 	}
 	session_in_fini(&e.in);
+	session_out_fini(&e.out);
 	return 0;
 }

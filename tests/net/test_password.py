@@ -256,3 +256,120 @@ def test_data_is_in_clear_only_where_both_trust_the_network(lab):
         assert talk(ca, cc) >= 19
     assert not seen.saw(MARK)
     assert connection(c)["Attrs"].get("encrypted") is True
+
+
+class Ping:
+    """Pings every 20 ms in the background; afterwards how many of them had no answer."""
+
+    def __init__(self, source, ip):
+        self.process = source.start(["ping", "-n", "-i", "0.02", ip], stdout=-1)
+
+    def lost(self):
+        self.process.send_signal(2)
+        out, _ = self.process.communicate(timeout=10)
+        sent, came = map(int, re.search(r"(\d+) packets transmitted, (\d+) received",
+                                        out).groups())
+        assert sent > 50
+        return sent - came
+
+
+def rotate(host, secret=None, *args):
+    """`weave password rotate`; the secret by standard input."""
+    command = ["rotate", *args] if secret is None else ["rotate", "--password-file", "-"]
+    import subprocess
+    return subprocess.run(host.command(host.weave_command("password", *command)),
+                          input=secret, capture_output=True, text=True, timeout=30)
+
+
+def test_a_network_changes_its_password_while_it_works(lab, tmp_path):
+    lan = lab.lan()
+    hosts = [lan.host(name) for name in ("a", "b", "c")]
+    a, b, c = hosts
+    new = tmp_path / "new"
+    new.write_text("the new one\n")
+    new.chmod(0o600)
+    for host in hosts:
+        host.launch("--password", SECRET, *([] if host is a else [a.ip]))
+    wait_until(10, lambda: all(len(h.established()) == 2 for h in hosts), "a mesh of three")
+    ca, cb = a.container("10.2.1.1/24"), b.container("10.2.1.2/24")
+    wait_until(10, lambda: ca.reaches(cb.ip), "containers reach each other")
+    before = a.report()["Router"]["TerminationCount"]
+    assert a.weave("password") == "One password is accepted.\n"
+    with Underlay(lan) as seen:
+        ping = Ping(ca, cb.ip)
+        # By file on one, by standard input on the others, in any order.
+        result = rotate(b, "the new one\n")
+        assert result.returncode == 0, result.stderr
+        assert "still accepted" in result.stdout
+        text = b.weave("password")
+        assert "Two passwords are accepted" in text
+        assert re.search(r"2 peers have not yet: \S+\((a|c)\), \S+\((a|c)\)", text), text
+        assert "the password is being changed: 2 connections rest" in b.weave("status")
+        # Too early: nobody else has it.
+        result = rotate(b, None, "--finish")
+        assert result.returncode == 1 and "would cut off 2 peers" in result.stderr
+        a.weave("password", "rotate", "--password-file", new)
+        wait_until(10, lambda: "1 peer has proved to know the new one" in a.weave("password"),
+                   "a and b have proved it to each other")
+        assert rotate(c, "the new one").returncode == 0
+        for host in hosts:
+            wait_until(10, lambda h=host: "0 peers have not yet" in h.weave("password"),
+                       "all have proved it")
+        # A host that is launched meanwhile with either is let in.
+        for secret in (SECRET, "the new one"):
+            d = lan.host(f"d{len(lan.hosts)}")
+            d.launch("--password", secret, a.ip)
+            wait_until(10, lambda: d.is_meshed(*hosts), "it is let in")
+            d.weave("stop")
+        wait_until(10, lambda: all(len(h.established()) == 2 for h in hosts), "three again")
+        ended = a.report()["Router"]["TerminationCount"]
+        for host in hosts:
+            result = rotate(host, None, "--finish")
+            assert result.returncode == 0, result.stderr
+        assert a.weave("password") == "One password is accepted.\n"
+        assert a.report()["Router"]["TerminationCount"] == ended
+        assert ended - before == 2  # the two guests
+        assert ping.lost() == 0
+    for what in (SECRET.encode(), b"the new one"):
+        assert not seen.saw(what)
+        assert what.decode() not in a.log() + b.log() + c.log()
+    # The old one is worth nothing now.
+    d = lan.host("late")
+    d.launch("--password", SECRET, a.ip)
+    assert wait_until(10, lambda: error_of(d), "it is refused") == \
+        "the other end says: passwords differ"
+
+
+def test_a_change_can_be_taken_back_or_forced(lab):
+    lan = lab.lan()
+    a, b = lan.host("a"), lan.host("b")
+    a.launch("--password", SECRET)
+    b.launch("--password", SECRET, a.ip)
+    wait_until(10, lambda: a.is_meshed(b) and b.is_meshed(a), "the two are connected")
+    assert rotate(a, "mistyped").returncode == 0
+    assert "is changing its password already" in rotate(a, "another").stderr
+    assert "preferred one already" in rotate(a, "mistyped").stdout
+    assert "Only the former password" in rotate(a, None, "--cancel").stdout
+    assert "nothing to end" in rotate(a, None, "--finish").stdout
+    assert a.established() == ["b"]
+    # b does not follow, and is cut off in the end.
+    assert rotate(a, "the new one").returncode == 0
+    result = rotate(a, None, "--finish", "--force")
+    assert result.returncode == 0 and "Only the new password" in result.stdout
+    wait_until(10, lambda: a.established() == [] and b.established() == [], "b is cut off")
+    assert "password" in wait_until(10, lambda: error_of(b), "b says why")
+    assert rotate(b, "the new one").returncode == 0
+    wait_until(15, lambda: a.is_meshed(b) and b.is_meshed(a), "b has followed")
+    for secret, message in (("", "is empty"), ("\n", "is empty"), ("x" * 1025, "longer than"),
+                            ("a\0b", "zero byte")):
+        result = rotate(b, secret)
+        assert result.returncode == 1 and message in result.stderr, (secret, result.stderr)
+    c = lan.host("c")
+    c.launch()
+    assert "No password is set" in c.weave("password")
+    result = rotate(c, "x")
+    assert result.returncode == 1 and "runs without a password" in result.stderr
+    # Not on the read-only address.
+    code = b.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}",
+                  "http://127.0.0.1:6784/password"])
+    assert code == "403"

@@ -236,6 +236,38 @@ static void one_fault(struct sim *s)
 	}
 }
 
+/* Half of the worlds with a password change it in the middle of everything. */
+static void accept_both(struct sim *s)
+{
+	struct sim_router *r = s->routers[pick(s)];
+
+	if (s->seed / 4 % 2 && !r->frozen)
+		sim_router_set_passwords(r, SIM_BOTH_PASSWORDS);
+}
+
+/* In peace: those who did not yet, and then, when all have proved it, the former one goes. */
+static void change_password(struct sim *s)
+{
+	uint64_t ended = 0;
+	struct gossip_counters c;
+
+	if (s->seed / 4 % 2 == 0)
+		return;
+	for (uint32_t i = 0; i < s->count; i++)
+		sim_router_set_passwords(s->routers[i], SIM_BOTH_PASSWORDS);
+	sim_run(s, 6 * SIM_S);
+	for (uint32_t i = 0; i < s->count && !s->failed; i++) {
+		if (!sim_router_runs(s->routers[i]))
+			continue;
+		gossip_counters(sim_router_gossip(s->routers[i]), &c);
+		ended = c.password_wrong;
+		sim_router_set_passwords(s->routers[i], SIM_NEW_PASSWORD);
+		gossip_counters(sim_router_gossip(s->routers[i]), &c);
+		if (c.password_wrong != ended)
+			sim_fail(s, "router %u cut off who knows the new password", i + 1);
+	}
+}
+
 static void faults(struct sim *s)
 {
 	uint64_t steps = sim_between(&s->rng, 4, 11);
@@ -245,6 +277,7 @@ static void faults(struct sim *s)
 		if (s->failed)
 			return;
 		one_fault(s);
+		accept_both(s);
 		for (int k = 0; k < 4 && !s->failed; k++) {
 			write_name(s);
 			send_frame(s);
@@ -309,6 +342,8 @@ void sim_random_run(const struct sim_plan *plan, struct sim_result *result)
 	sim_await_converged(s, CONVERGE_LIMIT_US);
 	*result = (struct sim_result){ .seed = plan->seed,
 				       .converge_us = s->clock.now_us - peace_us };
+	if (!s->failed)
+		change_password(s);
 	sim_run(s, SETTLE_US);
 	if (!s->failed)
 		sim_check_frames(s, SENDERS);

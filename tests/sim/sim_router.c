@@ -59,17 +59,34 @@ static void entropy(void *ctx, void *out, size_t size)
 		*at++ = (uint8_t)rng_u64(&r->secrets);
 }
 
+static const struct passwords passwords[] = {
+	[SIM_OLD_PASSWORD] = { 1, { { 1, 3, { 'o', 'l', 'd' } } } },
+	[SIM_BOTH_PASSWORDS] = { 2, { { 2, 3, { 'n', 'e', 'w' } }, { 1, 3, { 'o', 'l', 'd' } } } },
+	[SIM_NEW_PASSWORD] = { 1, { { 2, 3, { 'n', 'e', 'w' } } } },
+};
+
+void sim_router_set_passwords(struct sim_router *r, enum sim_passwords which)
+{
+	if (!r->config.passwords || r->config.passwords == &passwords[which])
+		return;
+	sim_trace(r->sim, "passwords", r->index, which, 0);
+	r->config.passwords = &passwords[which];
+	if (!r->engine)
+		return;
+	gossip_set_passwords(sim_router_gossip(r), &passwords[which], sim_router_now(r));
+	sim_router_turn(r);
+}
+
 /* By seed: in clear; with a password; data in clear where both trust, everywhere or by halves. */
 static void set_password(struct sim_router *r)
 {
-	static const struct passwords world = { 1, { { 1, 5, { 'w', 'o', 'r', 'l', 'd' } } } };
 	struct gossip_config *c = &r->config;
 	unsigned way = r->sim->seed % 4;
 
 	r->secrets.state = r->sim->seed * 1000003 + r->index;
 	c->entropy = entropy;
 	c->entropy_ctx = r;
-	c->passwords = way > 0 ? &world : NULL;
+	c->passwords = way > 0 ? &passwords[SIM_OLD_PASSWORD] : NULL;
 	if (way == 2 || (way == 3 && r->index % 2))
 		cidr_parse("10.0.0.0/16", &c->trusted[c->trusted_count++]);
 }

@@ -52,6 +52,11 @@ struct sim_router {
 struct sim_router *sim_router_new(struct sim *s, uint32_t index);
 void sim_router_free(struct sim_router *r);
 
+/* A world that changes its password goes from left to right. */
+enum sim_passwords { SIM_OLD_PASSWORD, SIM_BOTH_PASSWORDS, SIM_NEW_PASSWORD };
+/* What it accepts from now on, also after restarts; nothing where there is no password. */
+void sim_router_set_passwords(struct sim_router *r, enum sim_passwords which);
+
 void sim_router_start(struct sim_router *r);
 /* The process dies; with 'host' the machine too, so that nobody is told. */
 void sim_router_crash(struct sim_router *r, bool host);

@@ -51,6 +51,20 @@ static void commands_are_understood(void **state)
 	assert_string_equal(a.run_dir, "/a");
 	assert_string_equal(a.state_dir, "/b");
 
+	assert_int_equal(parse("password", &line, &a, &message), CLI_RUN);
+	assert_int_equal(a.command, CLI_PASSWORD);
+	assert_string_equal(a.change, "");
+	assert_int_equal(parse("password rotate --password-file -", &line, &a, &message), CLI_RUN);
+	assert_string_equal(a.change, "rotate");
+	assert_string_equal(a.password_file, "-");
+	assert_int_equal(parse("password rotate --password-file=/f", &line, &a, &message), CLI_RUN);
+	assert_string_equal(a.password_file, "/f");
+	assert_int_equal(parse("password rotate --finish --force", &line, &a, &message), CLI_RUN);
+	assert_string_equal(a.change, "finish");
+	assert_true(a.force);
+	assert_int_equal(parse("password rotate --cancel", &line, &a, &message), CLI_RUN);
+	assert_string_equal(a.change, "cancel");
+
 	assert_int_equal(parse("connect --replace", &line, &a, &message), CLI_RUN);
 	assert_true(a.replace);
 	assert_int_equal(a.rest_count, 0);
@@ -152,6 +166,12 @@ static void every_mistake_is_named(void **state)
 		{ "stop now", CLI_USAGE, "now" },
 		{ "reset --force it", CLI_USAGE, "it" },
 		{ "reset --weave-bridge br0", CLI_USAGE, "--weave-bridge" },
+		{ "password secret", CLI_USAGE, "rotate" },
+		{ "password rotate", CLI_USAGE, "--password-file" },
+		{ "password rotate --password-file", CLI_USAGE, "needs a file" },
+		{ "password rotate --password-file /f --finish", CLI_USAGE, "one of" },
+		{ "password rotate --password-file /f --force", CLI_USAGE, "--force goes with" },
+		{ "password rotate --password=secret", CLI_USAGE, "unknown option" },
 		{ "connect", CLI_USAGE, "whom" },
 		{ "connect h1:0", CLI_WRONG, "h1:0" },
 		{ "connect h1 --replace", CLI_WRONG, "--replace" },

@@ -3,6 +3,7 @@
 
 #include "world.h"
 
+#include "../../../gossip/gossip_engine.h"
 #include "../../../gossip/handshake_wire.h"
 #include "../../../gossip/message_wire.h"
 
@@ -307,8 +308,12 @@ static void a_network_changes_its_password_without_a_cut(void **state)
 	world_start(w, 4);
 	world_connect(w, 4, 1);
 	world_until(w, world_converged, 30000);
-	for (unsigned i = 1; i <= 3; i++)
+	/* All connections have been proved anew, those of before the change as well. */
+	for (unsigned i = 1; i <= 3; i++) {
+		for (size_t n = 0; gossip_conn_at(w->host[i].g, n, &info); n++)
+			assert_true(info.preferred);
 		w->host[i].downs = 0;
+	}
 	for (unsigned i = 1; i <= 3; i++)
 		set_passwords(w, i, "new", NULL);
 	world_run(w, 20000);
@@ -324,6 +329,109 @@ static void a_network_changes_its_password_without_a_cut(void **state)
 	world_run(w, 3000);
 	assert_true(world_line(w, 4, PEER_NAME_NONE, WHY_PASSWORD_WRONG, &info));
 	assert_int_equal(world_conns(w, 4, CONN_ESTABLISHED), 0);
+	world_over(w);
+}
+
+static bool is_preferred(struct world *w, unsigned i)
+{
+	struct gossip_conn_info info;
+
+	return gossip_conn_at(w->host[i].g, 0, &info) && info.preferred;
+}
+
+static void connections_know_what_their_ends_have_proved(void **state)
+{
+	for (unsigned first = 1; first <= 2; first++) {
+		struct world *w = two_hosts("old", "old", 16 + first);
+		unsigned second = 3 - first;
+		struct gossip_conn_info info;
+
+		(void)state;
+		world_until(w, world_converged, 3000);
+		assert_true(is_preferred(w, 1) && is_preferred(w, 2));
+		set_passwords(w, first, "new", "old");
+		world_run(w, 10000);
+		assert_false(is_preferred(w, first));
+		assert_true(is_preferred(w, second));
+		set_passwords(w, second, "new", "old");
+		world_run(w, 100);
+		assert_true(is_preferred(w, 1) && is_preferred(w, 2));
+		assert_int_equal(w->host[1].downs + w->host[2].downs, 0);
+		/* Back and forth, as fast as anybody can type. */
+		for (int n = 0; n < 6; n++) {
+			set_passwords(w, first, n % 2 ? "new" : "old", n % 2 ? "old" : "new");
+			world_run(w, 300);
+		}
+		world_run(w, 5000);
+		assert_true(is_preferred(w, 1) && is_preferred(w, 2));
+		assert_int_equal(w->host[1].downs + w->host[2].downs, 0);
+		set_passwords(w, first, "new", NULL);
+		world_run(w, 5000);
+		assert_int_equal(w->host[1].downs + w->host[2].downs, 0);
+		assert_false(was_seen(w, "old") || was_seen(w, "new"));
+		/* One that drops what the other relies on cuts it off, and both say why. */
+		set_passwords(w, second, "old", "new");
+		set_passwords(w, first, "newest", NULL);
+		world_run(w, 1000);
+		assert_int_equal(w->host[first].downs, 1);
+		assert_true(world_line(w, first, PEER_NAME_NONE, WHY_PASSWORD_WRONG, &info));
+		assert_true(world_line(w, second, PEER_NAME_NONE, WHY_PASSWORD_WRONG, &info));
+		world_over(w);
+	}
+}
+
+static void whoever_has_the_old_one_only_is_out_in_the_end(void **state)
+{
+	struct world *w = world_new(3, 19);
+
+	(void)state;
+	for (unsigned i = 1; i <= 3; i++)
+		world_set_passwords(w, i, "old", NULL);
+	world_start_all(w);
+	world_connect(w, 1, 2);
+	world_connect(w, 1, 3);
+	world_until(w, world_converged, 5000);
+	world_run(w, 5000);
+	for (unsigned i = 1; i <= 2; i++)
+		set_passwords(w, i, "new", "old");
+	world_run(w, 5000);
+	for (unsigned i = 1; i <= 2; i++)
+		set_passwords(w, i, "new", NULL);
+	world_run(w, 5000);
+	assert_int_equal(world_conns(w, 3, CONN_ESTABLISHED), 0);
+	assert_int_equal(world_conns(w, 1, CONN_ESTABLISHED), 1);
+	assert_int_equal(world_conns(w, 2, CONN_ESTABLISHED), 1);
+	world_over(w);
+}
+
+/* Each offer is a guess for whoever knows an old password only. */
+static void offers_that_come_too_often_are_refused(void **state)
+{
+	struct world *w = two_hosts("secret", "secret", 20);
+	uint8_t entropy[PROOF_ENTROPY_SIZE], body[PROOF_BODY_MAX];
+	unsigned taken = 0;
+	struct conn *c;
+
+	(void)state;
+	memset(entropy, 1, sizeof entropy);
+	world_until(w, world_converged, 3000);
+	c = conn_of_peer(w->host[2].g, 1);
+	assert_non_null(c);
+	assert_false(c->outbound);
+	for (unsigned i = 0; i < 100; i++) {
+		struct writer writer = writer_over(body, sizeof body);
+		struct proof p = { 0 };
+		const char *bad;
+
+		proof_begin(&p, w->host[2].config.passwords, c->trust->binding, entropy, &writer);
+		bad = passwords_on_proof(c, writer_bytes(&writer));
+		taken += !bad;
+		if (bad)
+			assert_string_equal(bad, "proof.step: too often");
+	}
+	assert_true(taken >= 2 && taken <= 8);
+	w->host[1].downs = 0;
+	world_run(w, 20000);
 	world_over(w);
 }
 
@@ -486,6 +594,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_changed_record_ends_the_connection_and_says_so),
 		cmocka_unit_test(a_changed_handshake_fails_and_is_repeated),
 		cmocka_unit_test(a_network_changes_its_password_without_a_cut),
+		cmocka_unit_test(connections_know_what_their_ends_have_proved),
+		cmocka_unit_test(whoever_has_the_old_one_only_is_out_in_the_end),
+		cmocka_unit_test(offers_that_come_too_often_are_refused),
 		cmocka_unit_test(strangers_hear_no_name),
 		cmocka_unit_test(who_fails_often_must_work_and_honest_peers_get_in),
 		cmocka_unit_test(nobody_pushes_others_out_of_their_handshake),

@@ -159,6 +159,7 @@ static void records_arrive_however_they_are_cut(void **state)
 		assert_int_equal(frames, ARRAY_COUNT(bodies));
 		session_in_fini(&in);
 	}
+	session_out_fini(&out);
 	assert_int_equal(mem_in_use(), 0);
 }
 
@@ -187,6 +188,7 @@ static void no_changed_bit_opens(void **state)
 			assert_int_equal(result, SESSION_FORGED);
 		session_in_fini(&in);
 	}
+	session_out_fini(&out);
 }
 
 static void records_open_in_their_order_only(void **state)
@@ -217,29 +219,31 @@ static void records_open_in_their_order_only(void **state)
 		}
 		session_in_fini(&in);
 	}
+	session_out_fini(&out);
 }
 
 static void keys_change_on_the_way(void **state)
 {
 	struct session_out out = { 0 };
 	struct session_in in = { 0 };
-	uint8_t before[sizeof out.stream], record[64];
+	uint8_t before[sizeof *out.stream], record[64];
 	struct frame f;
 
 	(void)state;
 	session_out_seal(&out, key);
 	session_in_seal(&in, key, opened);
-	memcpy(before, &out.stream, sizeof before);
+	memcpy(before, out.stream, sizeof before);
 	for (unsigned i = 0; i < 3 * RECORDS_PER_KEY + 5; i++) {
 		size_t size = write_record(&out, record, 20, 9);
 
 		if (i == RECORDS_PER_KEY - 2)
-			assert_memory_equal(before, out.stream.k, sizeof out.stream.k);
+			assert_memory_equal(before, out.stream->k, sizeof out.stream->k);
 		if (i == RECORDS_PER_KEY)
-			assert_memory_not_equal(before, out.stream.k, sizeof out.stream.k);
+			assert_memory_not_equal(before, out.stream->k, sizeof out.stream->k);
 		assert_int_equal(next(&in, record, size, &f), SESSION_FRAME);
 	}
 	session_in_fini(&in);
+	session_out_fini(&out);
 }
 
 static void another_key_or_none_opens_nothing(void **state)
@@ -262,6 +266,7 @@ static void another_key_or_none_opens_nothing(void **state)
 	session_in_seal(&in, key, opened);
 	assert_int_equal(next(&in, plain, plain_size, &f), SESSION_FORGED);
 	session_in_fini(&in);
+	session_out_fini(&out);
 }
 
 int main(void)

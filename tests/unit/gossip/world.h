@@ -109,13 +109,13 @@ static inline void world_set_passwords(struct world *w, unsigned i, const char *
 				       const char *two)
 {
 	const char *const texts[] = { one, two };
-	static uint32_t last_id;
+	static const struct hash_key key = { 5, 6 };
 	struct passwords p = { 0 };
 
 	for (int n = 0; n < 2 && texts[n]; n++) {
 		struct password *to = &p.list[p.count++];
 
-		to->id = ++last_id;
+		to->id = (uint32_t)hash64(&key, texts[n], strlen(texts[n])) | 1;
 		to->size = (uint16_t)strlen(texts[n]);
 		memcpy(to->bytes, texts[n], to->size);
 	}

@@ -261,6 +261,21 @@ static inline void fake_default_subnets(void *ctx, struct api_addresses *out)
 	out->count = 2;
 }
 
+static inline bool fake_password(void *ctx, const struct api_password *request, struct text *answer,
+				 struct why *why)
+{
+	struct fake *f = ctx;
+
+	text_add(&f->calls, "password %d %s %d\n", (int)request->action,
+		 request->text ? request->text : "-", request->force);
+	if (f->refuse != WHY_NONE) {
+		why_set(why, f->refuse, "refused");
+		return false;
+	}
+	text_add_string(answer, "told\n");
+	return true;
+}
+
 static inline void fake_log_level(void *ctx, enum log_level level)
 {
 	text_add(&((struct fake *)ctx)->calls, "level %d\n", (int)level);
@@ -292,6 +307,7 @@ static inline struct api_ops fake_ops(struct fake *f)
 				 .prime = fake_prime,
 				 .remove_peer = fake_remove_peer,
 				 .hand_over = fake_hand_over,
+				 .password = fake_password,
 				 .log_level = fake_log_level,
 				 .stop = fake_stop };
 }
