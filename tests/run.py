@@ -8,7 +8,7 @@
 	python3 tests/run.py net [pytest args] real routers in network namespaces (root)
 	python3 tests/run.py lint              tools/lint
 
-Environment: BUILD (build), BIN (bin), JOBS (number of cores), FUZZ_SECONDS (4),
+Environment: BUILD (build), BIN (bin), JOBS (number of cores), NET_JOBS (one more), FUZZ_SECONDS (4),
 SOAK_SECONDS (3600), VARIANT (of the programs that sim, soak and net drive: asan, clang, tsan).  Exit status 0 only when something ran and nothing failed.
 """
 
@@ -31,6 +31,8 @@ FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", "4"))
 # What sim and net drive. The simulator's own variant is the release with more optimization.
 VARIANT = os.environ.get("VARIANT", "")
 SOAK_SECONDS = int(os.environ.get("SOAK_SECONDS", "3600"))
+NET_JOBS = int(os.environ.get("NET_JOBS", JOBS + 1))
+NET_LONG = ("test_ipam.py", "test_hostile.py", "test_sealed.py", "test_password.py")
 
 # What a hung program may cost, in seconds.
 LIMIT = {"release": 60, "clang": 60, "asan": 150, "tsan": 200}
@@ -324,6 +326,43 @@ PYTEST_TOTAL = re.compile(r"^-+ generated xml|"
                           r"^=*\s*(no tests ran|\d+ (passed|failed|skipped|error)).* in [\d.]+s")
 
 
+def run_pytest(arguments, log=None):
+    """A Tally of one pytest process, and its output; 'log' is called with each line."""
+    tally = Tally()
+    report = pathlib.Path(tempfile.mkdtemp(prefix="weave-net-")) / "report.xml"
+    command = ["/usr/bin/python3", "-m", "pytest", "-p", "no:cacheprovider", "-q", "-rs",
+               "--tb=short", f"--junitxml={report}", *arguments]
+    env = clean_environment()
+    for name in ("BUILD", "BIN"):
+        if name in os.environ:
+            env[name] = os.environ[name]
+    if VARIANT:
+        env.setdefault("BIN", f"{BUILD}/{VARIANT}/bin")
+    env["PYTHONDONTWRITEBYTECODE"] = "1"
+    status, output = run(command, 900, env, log)
+    try:
+        suites = xml.etree.ElementTree.parse(report).getroot().iter("testsuite")
+        counts = [(int(s.get("tests")), int(s.get("failures")), int(s.get("errors")),
+                   int(s.get("skipped"))) for s in suites]
+    except (OSError, xml.etree.ElementTree.ParseError):
+        tally.bad(f"net: no report, {explain(status)}")
+        return tally, output
+    finally:
+        shutil.rmtree(report.parent, ignore_errors=True)
+    for tests, failures, errors, skipped in counts:
+        tally.ok(max(0, tests - failures - errors - skipped))
+        tally.failed += failures + errors
+        tally.skipped += skipped  # -rs has printed why
+    if status != 0 and not tally.failed:
+        tally.bad(f"net: {explain(status)}")
+    return tally, output
+
+
+def say_unless_total(line):
+    if line and not PYTEST_TOTAL.match(line):
+        say(line)
+
+
 def part_net(tally, arguments):
     if os.geteuid() != 0:
         tally.bad("net: needs root, to make network namespaces")
@@ -332,33 +371,29 @@ def part_net(tally, arguments):
     if status != 0:
         tally.bad(f"net: build, {explain(status)}", output)
         return
-    report = pathlib.Path(tempfile.mkdtemp(prefix="weave-net-")) / "report.xml"
-    command = ["/usr/bin/python3", "-m", "pytest", "-p", "no:cacheprovider", "-q", "-rs",
-               "--tb=short", f"--junitxml={report}", *(arguments or ["tests/net"])]
-    env = clean_environment()
-    for name in ("BUILD", "BIN"):
-        if name in os.environ:
-            env[name] = os.environ[name]
-    if VARIANT:
-        env.setdefault("BIN", f"{BUILD}/{VARIANT}/bin")
-    env["PYTHONDONTWRITEBYTECODE"] = "1"
-    status, output = run(command, 900, env,
-                         lambda line: None if PYTEST_TOTAL.match(line) else say(line))
-    try:
-        suites = xml.etree.ElementTree.parse(report).getroot().iter("testsuite")
-        counts = [(int(s.get("tests")), int(s.get("failures")), int(s.get("errors")),
-                   int(s.get("skipped"))) for s in suites]
-    except (OSError, xml.etree.ElementTree.ParseError):
-        tally.bad(f"net: no report, {explain(status)}", output)
+    if arguments:
+        tally.add(run_pytest(arguments, say_unless_total)[0])
         return
-    finally:
-        shutil.rmtree(report.parent, ignore_errors=True)
-    for tests, failures, errors, skipped in counts:
-        tally.ok(max(0, tests - failures - errors - skipped))
-        tally.failed += failures + errors
-        tally.skipped += skipped  # -rs has printed why
-    if status != 0 and not sum(f + e for _, f, e, _ in counts):
-        tally.bad(f"net: {explain(status)}")
+    # They wait most of their time, each in namespaces of its own: several files at once, the
+    # longest first.
+    files = sorted(ROOT.glob("tests/net/test_*.py"), key=lambda f: (f.name not in NET_LONG,
+                                                                    -f.stat().st_size))
+    with concurrent.futures.ThreadPoolExecutor(NET_JOBS) as pool:
+        started = {pool.submit(run_file, f): f for f in files}
+        for future in concurrent.futures.as_completed(started):
+            own, output, seconds = future.result()
+            say(f"net: {started[future].name}: {own.passed} passed, {own.failed} failed, "
+                f"{seconds:.0f} s")
+            for line in output.splitlines():
+                if own.failed or not re.fullmatch(r"[.s]*\s*(\[ *\d+%\])?", line):
+                    say_unless_total(line)
+            tally.add(own)
+
+
+def run_file(file):
+    start = time.monotonic()
+    own, output = run_pytest([str(file.relative_to(ROOT))])
+    return own, output, time.monotonic() - start
 
 
 # --- lint ----------------------------------------------------------------------------------------

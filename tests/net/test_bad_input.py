@@ -100,7 +100,7 @@ COMMANDS = [
     (["launch", "--weave-bridge", "a/b"], 1, "a/b"),
     (["launch", "--weave-bridge", "x" * 16], 1, "xxxx"),
     (["launch", "bad host"], 1, "bad host"),
-    (["launch", "--password", "secret"], 1, "--password"),
+    (["launch", "--password", ""], 1, "--password"),
 ]
 
 
