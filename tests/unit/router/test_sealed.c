@@ -284,7 +284,15 @@ static enum drop_reason inject(struct lab *l, const struct caught *c, struct net
 /* All that a router shows of its path. */
 static void assert_same_path(const struct path_info *a, const struct path_info *b)
 {
-	assert_memory_equal(a, b, sizeof *a);
+	assert_int_equal(netaddr_compare(a->address, b->address), 0);
+	assert_int_equal(a->established, b->established);
+	assert_int_equal(a->overlay, b->overlay);
+	assert_int_equal(a->epoch, b->epoch);
+	assert_int_equal(a->datagram_size, b->datagram_size);
+	assert_int_equal(a->rtt_us, b->rtt_us);
+	assert_string_equal(a->why, b->why);
+	assert_true(a->frames_out == b->frames_out && a->frames_in == b->frames_in);
+	assert_true(a->bytes_out == b->bytes_out && a->bytes_in == b->bytes_in);
 }
 
 static void any_changed_byte_is_refused_and_changes_nothing(void **state)
