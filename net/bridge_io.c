@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <weave/alloc.h>
+#include <weave/net_tunnel.h>
 
 #include "names.h"
 
@@ -253,6 +254,8 @@ int net_bridge_remove(struct net *net, const char *name, struct why *why)
 		memset(&bridge, 0, sizeof bridge); /* not ours: stays */
 	if (rc == 0 || rc == -ENODEV)
 		rc = remove_links(net, &names, bridge.ifindex);
+	if (rc == 0)
+		rc = net_tunnel_remove(net, name);
 	if (rc == 0 && bridge.ifindex)
 		rc = net_link_delete(net, bridge.ifindex);
 	if (rc)

@@ -5,6 +5,7 @@
 #include <linux/if_link.h>
 #include <linux/veth.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <time.h>
 
@@ -21,6 +22,12 @@ static void port_parse(const struct nlattr *info, struct net_link *link)
 	attrs_parse_nested(kind, IFLA_INFO_MAX, info);
 	attr_text(kind[IFLA_INFO_KIND], link->kind, sizeof link->kind);
 	attr_text(kind[IFLA_INFO_SLAVE_KIND], slave_kind, sizeof slave_kind);
+	if (strcmp(link->kind, "vxlan") == 0) {
+		const struct nlattr *vxlan[IFLA_VXLAN_MAX + 1];
+
+		attrs_parse_nested(vxlan, IFLA_VXLAN_MAX, kind[IFLA_INFO_DATA]);
+		link->vxlan_port = ntohs(attr_u16(vxlan[IFLA_VXLAN_PORT]));
+	}
 	if (strcmp(slave_kind, "bridge") != 0)
 		return;
 	attrs_parse_nested(port, IFLA_BRPORT_MAX, kind[IFLA_INFO_SLAVE_DATA]);
@@ -42,6 +49,7 @@ bool link_parse(const struct nlmsghdr *h, struct net_link *link)
 	attrs_parse(attrs, IFLA_MAX, h, sizeof *info);
 	link->ifindex = info->ifi_index;
 	link->flags = info->ifi_flags;
+	link->hardware = info->ifi_type;
 	link->master = (int)attr_u32(attrs[IFLA_MASTER]);
 	link->peer = (int)attr_u32(attrs[IFLA_LINK]);
 	link->mtu = attr_u32(attrs[IFLA_MTU]);

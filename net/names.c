@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include <weave/hash.h>
+#include <weave/net_tunnel.h>
 
 static bool letter(char c)
 {
@@ -28,10 +29,21 @@ bool net_name_valid(const char *name)
 	return strcmp(name, "all") != 0 && strcmp(name, "default") != 0;
 }
 
+/* Fixed: the same in every run. */
+static unsigned mark_of(const char *bridge)
+{
+	static const struct hash_key key = { 0x7765617665, 1 };
+
+	return (unsigned)(hash64(&key, bridge, strlen(bridge)) & 0xfffffff);
+}
+
+uint32_t net_bridge_mark(const char *bridge)
+{
+	return mark_of(bridge) | 0x10000000u;
+}
+
 bool net_bridge_names(const char *bridge, struct net_bridge_names *names)
 {
-	/* Published and fixed: the names must be the same in every run. */
-	static const struct hash_key key = { 0x7765617665, 1 };
 	unsigned mark;
 
 	if (!net_name_valid(bridge) || strncmp(bridge, "vethw", 5) == 0)
@@ -44,7 +56,7 @@ bool net_bridge_names(const char *bridge, struct net_bridge_names *names)
 		snprintf(names->table, sizeof names->table, "weave");
 		return true;
 	}
-	mark = (unsigned)(hash64(&key, bridge, strlen(bridge)) & 0xfffffff);
+	mark = mark_of(bridge);
 	snprintf(names->port, sizeof names->port, "vethwe-b%07x", mark);
 	snprintf(names->capture, sizeof names->capture, "vethwe-p%07x", mark);
 	snprintf(names->table, sizeof names->table, "weave_%s", bridge);

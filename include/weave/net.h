@@ -63,6 +63,8 @@ struct net_link {
 	char alias[NET_ALIAS_SIZE];
 	struct mac mac;
 	uint32_t mtu, flags;	/* IFF_* */
+	uint16_t hardware;	/* ARPHRD_* */
+	uint16_t vxlan_port;	/* of a VXLAN device */
 	bool port, forwarding;	/* is a bridge's port; and that port forwards */
 	bool hairpin, learning; /* of a bridge's port */
 };
@@ -158,7 +160,8 @@ const char *net_alias_rest(const char *alias, const char *bridge);
  * there now. */
 int net_bridge_ensure(struct net *net, const char *name, struct mac mac, uint32_t mtu,
 		      struct net_bridge *bridge, struct why *why);
-/* All of ours: container veths, capture pair, bridge, nftables table. Nothing there: 0. */
+/* All of ours: container veths, capture pair, VXLAN device, programs at other interfaces, bridge,
+ * nftables table. Nothing there: 0. */
 int net_bridge_remove(struct net *net, const char *name, struct why *why);
 
 struct net_fdb {
