@@ -72,17 +72,18 @@ static __always_inline void tell_pong(const struct fastdp_ping *ping, struct fas
 				      const struct fastdp_address *from)
 {
 	bool by_hand = ping->flags & FASTDP_PING_BY_HAND;
+	uint32_t token = bpf_ntohl(ping->token);
 	struct fastdp_pong *event;
 
 	/* Each only once: whoever repeats old pongs does not fill the ring. */
-	if ((int32_t)(ping->token - s->heard[by_hand]) <= 0)
+	if ((int32_t)(token - s->heard[by_hand]) <= 0)
 		return;
-	s->heard[by_hand] = ping->token;
+	s->heard[by_hand] = token;
 	event = bpf_ringbuf_reserve(&events, sizeof *event, 0);
 	if (!event)
 		return;
-	event->session = ping->session;
-	event->token = ping->token;
+	event->session = bpf_ntohl(ping->session);
+	event->token = token;
 	event->flags = ping->flags;
 	event->zero = 0;
 	event->from = *from;
@@ -96,19 +97,21 @@ static __noinline bool take_ping(struct __sk_buff *skb, uint32_t offset,
 {
 	struct fastdp_session *s;
 	struct fastdp_ping ping;
+	uint32_t number;
 	uint64_t proof;
 
 	if (bpf_skb_load_bytes(skb, offset + PING_OFFSET, &ping, sizeof ping)) {
 		count_drop(DROP_MALFORMED);
 		return false;
 	}
-	s = bpf_map_lookup_elem(&sessions, &ping.session);
+	number = bpf_ntohl(ping.session);
+	s = bpf_map_lookup_elem(&sessions, &number);
 	if (!s) {
 		count_drop(DROP_NO_CONNECTION);
 		return false;
 	}
 	proof = ping_proof(&s->mine, &ping);
-	if (proof != little_endian(ping.proof)) {
+	if (proof != bpf_be64_to_cpu(ping.proof)) {
 		count_drop(DROP_BAD_SOURCE);
 		return false;
 	}
@@ -120,8 +123,8 @@ static __noinline bool take_ping(struct __sk_buff *skb, uint32_t offset,
 	ping.flags &= FASTDP_PING_BY_HAND;
 	if (s->flags & FASTDP_SESSION_ACCEPTED)
 		ping.flags |= FASTDP_PONG_ACCEPTED;
-	ping.session = s->their_session;
-	ping.proof = little_endian(ping_proof(&s->theirs, &ping));
+	ping.session = bpf_htonl(s->their_session);
+	ping.proof = bpf_cpu_to_be64(ping_proof(&s->theirs, &ping));
 	return bpf_skb_store_bytes(skb, offset + PING_OFFSET, &ping, sizeof ping, 0) == 0;
 }
 

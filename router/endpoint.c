@@ -56,6 +56,7 @@ struct endpoints *endpoints_new(peer_name self, struct store *store,
 	list_init(&e->seen);
 	list_init(&e->pending);
 	list_init(&e->changed);
+	list_init(&e->touched);
 	e->publish_tokens = ENDPOINT_PUBLISH_BURST;
 	e->publish_tokens_day = ENDPOINT_PUBLISH_DAY;
 	store_register(store, &kind);
@@ -118,6 +119,7 @@ static void note_owner(struct endpoints *e, struct record *r)
 	peer_name owner = owner_of(e, r);
 
 	r->claimed = e->now;
+	record_touch(e, r);
 	if (owner == PEER_NAME_NONE || owner == r->owner)
 		return;
 	if (r->owner != PEER_NAME_NONE &&
@@ -140,6 +142,7 @@ static void drop_learned(struct endpoints *e, struct record *r)
 	r->claim = 0;
 	list_remove(&r->local);
 	e->local_count--;
+	record_touch(e, r);
 	if (r->published)
 		queue_publish(e, r);
 	record_release(e, r);
@@ -245,6 +248,7 @@ void endpoints_detach(struct endpoints *e, uint32_t segment, struct mac mac)
 	mem_free(r->ips);
 	r->ips = NULL;
 	e->local_count--;
+	record_touch(e, r);
 	if (r->published)
 		queue_publish(e, r);
 	record_release(e, r);
@@ -296,6 +300,7 @@ static void learn_new(struct endpoints *e, uint32_t segment, struct mac mac)
 	r->learned = true;
 	r->seen_here = e->now;
 	e->local_count++;
+	record_touch(e, r);
 	publish_learned(e, r);
 }
 
@@ -474,6 +479,41 @@ bool endpoints_at(struct endpoints *e, size_t index, struct endpoint_view *view)
 	} else if (r->origin) {
 		view->changed = r->seen_there;
 	}
+	return true;
+}
+
+void endpoints_track(struct endpoints *e)
+{
+	e->tracking = true;
+	e->tracked_version = topology_version(e->topology);
+	for (size_t i = 0; i < e->records_count; i++)
+		record_touch(e, e->records[i]);
+}
+
+/* Who can be reached decides which claims count. */
+static void touch_by_topology(struct endpoints *e)
+{
+	uint64_t version = topology_version(e->topology);
+
+	if (e->tracked_version == version)
+		return;
+	e->tracked_version = version;
+	for (size_t i = 0; i < e->records_count; i++)
+		if (e->records[i]->claims || e->records[i]->origin)
+			record_touch(e, e->records[i]);
+}
+
+bool endpoints_next_changed(struct endpoints *e, struct endpoint_view *view)
+{
+	struct record *r;
+
+	touch_by_topology(e);
+	if (list_empty(&e->touched))
+		return false;
+	r = list_entry(e->touched.next, struct record, touched_link);
+	list_remove(&r->touched_link);
+	endpoints_at(e, r->index, view);
+	record_release(e, r);
 	return true;
 }
 

@@ -94,6 +94,13 @@ struct endpoint_view {
  * with peer NONE. */
 bool endpoints_at(struct endpoints *e, size_t index, struct endpoint_view *view);
 
+/* ---- for a mirror of all this ---- */
+/* Keeps account of changes from now on; all that is known now counts as changed. */
+void endpoints_track(struct endpoints *e);
+/* The next MAC whose peer or addresses may have changed since it was handed out before; peer NONE:
+ * nobody who can be reached has it.  False when there is no more. */
+bool endpoints_next_changed(struct endpoints *e, struct endpoint_view *view);
+
 void endpoints_check(struct endpoints *e);
 
 #endif

@@ -59,6 +59,7 @@ struct record *record_get(struct endpoints *e, uint32_t segment, struct mac mac)
 	list_init(&r->by_age);
 	list_init(&r->pending_link);
 	list_init(&r->changed_link);
+	list_init(&r->touched_link);
 	table_insert(&e->table, &r->link, hash);
 	add_to_records(e, r);
 	return r;
@@ -75,6 +76,7 @@ void record_free(struct endpoints *e, struct record *r)
 	list_remove(&r->pending_link);
 	list_remove(&r->changed_link);
 	record_forget_seen(e, r);
+	list_remove(&r->touched_link);
 	while (r->claims)
 		record_remove_claim(r, r->claims->peer);
 	mem_free(r->ips);
@@ -84,8 +86,15 @@ void record_free(struct endpoints *e, struct record *r)
 void record_release(struct endpoints *e, struct record *r)
 {
 	if (!r->claims && !record_is_local(r) && !r->published && !r->origin &&
-	    !record_queued(&r->pending_link) && !record_queued(&r->changed_link))
+	    !record_queued(&r->pending_link) && !record_queued(&r->changed_link) &&
+	    !record_queued(&r->touched_link))
 		record_free(e, r);
+}
+
+void record_touch(struct endpoints *e, struct record *r)
+{
+	if (e->tracking && !record_queued(&r->touched_link))
+		list_append(&e->touched, &r->touched_link);
 }
 
 static bool is_visible(const struct endpoints *e, const struct claim *c)
@@ -201,6 +210,7 @@ void record_forget_seen(struct endpoints *e, struct record *r)
 	list_remove(&r->by_origin);
 	list_remove(&r->by_age);
 	r->origin = NULL;
+	record_touch(e, r);
 	e->seen_count--;
 	if (--o->count)
 		return;
@@ -218,6 +228,7 @@ void record_see(struct endpoints *e, struct record *r, peer_name peer)
 		o->count++;
 		e->seen_count++;
 		r->origin = o;
+		record_touch(e, r);
 	}
 	r->seen_there = e->now;
 	list_remove(&r->by_origin);

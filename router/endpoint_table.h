@@ -57,7 +57,7 @@ struct record {
 	struct mono moves[ENDPOINT_MOVES_MAX];
 	uint32_t moves_count;
 	struct mono frozen_until;
-	struct list pending_link, changed_link; /* empty when not queued */
+	struct list pending_link, changed_link, touched_link; /* empty when not queued */
 };
 
 struct endpoints {
@@ -72,6 +72,9 @@ struct endpoints {
 	struct list learned[2]; /* unpublished and published, longest idle first */
 	struct list seen;	/* longest idle first */
 	struct list pending, changed;
+	struct list touched; /* for the mirror, while 'tracking' */
+	bool tracking;
+	uint64_t tracked_version; /* of the topology */
 	size_t local_count, seen_count;
 	uint64_t publish_tokens, publish_tokens_day;
 	struct mono publish_at, publish_day_at;
@@ -82,6 +85,9 @@ struct record *record_find(const struct endpoints *e, uint32_t segment, struct m
 struct record *record_get(struct endpoints *e, uint32_t segment, struct mac mac);
 void record_release(struct endpoints *e, struct record *r);
 void record_free(struct endpoints *e, struct record *r);
+
+/* Where it lives may be another place now. */
+void record_touch(struct endpoints *e, struct record *r);
 
 /* The best claim that can be seen now, or NULL. */
 const struct claim *record_best(struct endpoints *e, struct record *r);

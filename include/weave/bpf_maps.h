@@ -110,6 +110,7 @@ enum {
 	FASTDP_PONG_ACCEPTED = 2, /* the answering end takes frames from the asking one */
 };
 
+/* Big endian: it travels. */
 struct fastdp_ping {
 	uint8_t type, flags;
 	uint16_t zero;

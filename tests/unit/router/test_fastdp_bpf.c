@@ -7,8 +7,10 @@
  *
  * Needs the right to load programs; says so and skips without.
  */
+#include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <endian.h>
 #include <fastdp.skel.h>
 
 #include "../../../router/decide.h"
@@ -625,7 +627,9 @@ static void make_ping(const struct world *w, const struct hash_key *key, struct 
 {
 	static struct made_frame f;
 
-	ping->proof = hash64(key, ping, FASTDP_PING_PROVED);
+	ping->session = htonl(ping->session);
+	ping->token = htonl(ping->token);
+	ping->proof = htobe64(hash64(key, ping, FASTDP_PING_PROVED));
 	make_ipv4(&f, mac_of(1), mac_of(2), frame_size - 14, true, FASTDP_PING_PROTOCOL);
 	memcpy(f.data + 34, ping, sizeof *ping);
 	*size = wrap(w, &f, 2, 64, FASTDP_PING_VNI, packet);
@@ -682,9 +686,9 @@ static void pings_are_answered_with_proof(void **state)
 		assert_int_equal(ping.type, FASTDP_PONG);
 		assert_int_equal(ping.flags,
 				 FASTDP_PING_BY_HAND | (i == 5 ? FASTDP_PONG_ACCEPTED : 0));
-		assert_int_equal(ping.session, 77);
-		assert_int_equal(ping.token, 9);
-		assert_true(ping.proof == hash64(&theirs, &ping, FASTDP_PING_PROVED));
+		assert_int_equal(ntohl(ping.session), 77);
+		assert_int_equal(ntohl(ping.token), 9);
+		assert_true(be64toh(ping.proof) == hash64(&theirs, &ping, FASTDP_PING_PROVED));
 	}
 	world_free(w);
 }

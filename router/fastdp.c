@@ -1,0 +1,525 @@
+#include "fastdp.h"
+
+#include <string.h>
+
+#include <weave/alloc.h>
+#include <weave/bpf_maps.h>
+#include <weave/must.h>
+#include <weave/rng.h>
+
+#include "fastdp_mirror.h"
+
+/* A path, and what of it was told last. */
+struct link {
+	struct fastdp_path path;
+	size_t index; /* in fastdp.links */
+	bool told, told_accepted;
+	struct ip_addr told_remote;
+	uint32_t told_session; /* theirs */
+	struct list dirty;
+};
+
+/* A peer that has a path, or had one until now. */
+struct neighbour {
+	struct table_link by_name;
+	peer_name name;
+	bool told_up, told_by_hand;
+	struct ip_addr told_remote;
+	struct fastdp_counters counters;
+	struct list dirty;
+};
+
+struct fastdp {
+	struct fastdp_limits limits;
+	struct hash_key key;
+	uint64_t drawn;
+	struct link **links;
+	size_t links_count, links_room;
+	struct table by_session, neighbours;
+	struct list dirty_links, dirty_neighbours;
+	uint32_t *ended; /* sessions that the kernel does not know to be over */
+	size_t ended_count, ended_room;
+	size_t next_ping; /* link whose pings come next */
+	struct mirror *mirror;
+};
+
+static uint64_t draw(struct fastdp *f)
+{
+	f->drawn++;
+	return hash64(&f->key, &f->drawn, sizeof f->drawn);
+}
+
+struct fastdp *fastdp_new(const struct fastdp_limits *limits, struct endpoints *endpoints,
+			  uint64_t seed)
+{
+	struct fastdp *f = mem_new(1, sizeof *f);
+	struct rng rng = { seed };
+
+	f->limits = *limits;
+	f->key.k0 = rng_u64(&rng);
+	f->key.k1 = rng_u64(&rng);
+	list_init(&f->dirty_links);
+	list_init(&f->dirty_neighbours);
+	f->mirror = mirror_new(endpoints, rng_u64(&rng));
+	return f;
+}
+
+/* ---- neighbours ---- */
+
+static uint64_t hash_of_name(const struct fastdp *f, peer_name name)
+{
+	return hash64(&f->key, &name, sizeof name);
+}
+
+static struct neighbour *neighbour_of(const struct fastdp *f, peer_name name)
+{
+	uint64_t hash = hash_of_name(f, name);
+	struct table_link *l = table_first(&f->neighbours, hash);
+
+	for (; l; l = table_next(l, hash)) {
+		struct neighbour *n = table_entry(l, struct neighbour, by_name);
+
+		if (n->name == name)
+			return n;
+	}
+	return NULL;
+}
+
+static void touch_neighbour(struct fastdp *f, peer_name name)
+{
+	struct neighbour *n = neighbour_of(f, name);
+
+	if (!n) {
+		n = mem_new(1, sizeof *n);
+		n->name = name;
+		list_init(&n->dirty);
+		table_insert(&f->neighbours, &n->by_name, hash_of_name(f, name));
+	}
+	if (list_empty(&n->dirty))
+		list_append(&f->dirty_neighbours, &n->dirty);
+}
+
+static void free_neighbour(struct fastdp *f, struct neighbour *n)
+{
+	table_remove(&f->neighbours, &n->by_name);
+	list_remove(&n->dirty);
+	mem_free(n);
+}
+
+/* The path that frames for a peer take: that of a connection before one that only the kernels
+ * keep alive.  NULL when none carries; '*any' whether there is any. */
+static const struct fastdp_path *best_path(const struct fastdp *f, peer_name name, bool *any)
+{
+	const struct fastdp_path *best = NULL;
+
+	*any = false;
+	for (size_t i = 0; i < f->links_count; i++) {
+		const struct fastdp_path *p = &f->links[i]->path;
+
+		if (p->peer != name)
+			continue;
+		*any = true;
+		if (fastdp_path_carries(p) && (!best || (!best->conn && p->conn)))
+			best = p;
+	}
+	return best;
+}
+
+/* ---- links ---- */
+
+static uint64_t hash_of_session(const struct fastdp *f, uint32_t session)
+{
+	return hash64(&f->key, &session, sizeof session);
+}
+
+static struct link *link_of_session(const struct fastdp *f, uint32_t session)
+{
+	uint64_t hash = hash_of_session(f, session);
+	struct table_link *l = table_first(&f->by_session, hash);
+
+	for (; l; l = table_next(l, hash)) {
+		struct link *link = table_entry(l, struct link, path.by_session);
+
+		if (link->path.mine.session == session)
+			return link;
+	}
+	return NULL;
+}
+
+static struct link *link_of_conn(const struct fastdp *f, conn_id conn)
+{
+	for (size_t i = 0; conn && i < f->links_count; i++)
+		if (f->links[i]->path.conn == conn)
+			return f->links[i];
+	return NULL;
+}
+
+static void note_ended(struct fastdp *f, uint32_t session)
+{
+	if (f->ended_count == f->ended_room) {
+		f->ended_room = f->ended_room ? f->ended_room * 2 : 16;
+		f->ended = mem_resize(f->ended, f->ended_room, sizeof *f->ended);
+	}
+	f->ended[f->ended_count++] = session;
+}
+
+static void free_link(struct fastdp *f, struct link *link)
+{
+	struct link *last = f->links[--f->links_count];
+
+	f->links[link->index] = last;
+	last->index = link->index;
+	table_remove(&f->by_session, &link->path.by_session);
+	list_remove(&link->dirty);
+	mem_free(link);
+}
+
+static void end_link(struct fastdp *f, struct link *link)
+{
+	peer_name peer = link->path.peer;
+	bool kept = !link->path.conn;
+
+	if (link->told)
+		note_ended(f, link->path.mine.session);
+	free_link(f, link);
+	touch_neighbour(f, peer);
+	if (kept)
+		mirror_release(f->mirror, peer);
+}
+
+/* After anything happened to a path. */
+static void changed(struct fastdp *f, struct link *link)
+{
+	if (list_empty(&link->dirty))
+		list_append(&f->dirty_links, &link->dirty);
+	touch_neighbour(f, link->path.peer);
+}
+
+/* What only the kernels kept alive is over when it does not answer, or when a connection's path
+ * has taken its place. */
+static void end_kept(struct fastdp *f, peer_name peer, bool replaced)
+{
+	for (size_t i = f->links_count; i-- > 0;) {
+		struct link *l = f->links[i];
+
+		if (!l->path.conn && l->path.peer == peer &&
+		    (replaced || l->path.state != FASTDP_UP))
+			end_link(f, l);
+	}
+}
+
+static void after(struct fastdp *f, struct link *link)
+{
+	peer_name peer = link->path.peer;
+	bool carries = link->path.conn && fastdp_path_carries(&link->path);
+
+	changed(f, link);
+	end_kept(f, peer, carries);
+}
+
+void fastdp_free(struct fastdp *f)
+{
+	if (!f)
+		return;
+	while (f->links_count)
+		free_link(f, f->links[0]);
+	TABLE_EACH(&f->neighbours, l)
+		free_neighbour(f, table_entry(l, struct neighbour, by_name));
+	table_fini(&f->by_session);
+	table_fini(&f->neighbours);
+	mirror_free(f->mirror);
+	mem_free(f->links);
+	mem_free(f->ended);
+	mem_free(f);
+}
+
+/* ---- connections ---- */
+
+static uint32_t draw_session(struct fastdp *f)
+{
+	for (;;) {
+		uint32_t session = (uint32_t)draw(f);
+
+		if (session && !link_of_session(f, session))
+			return session;
+	}
+}
+
+struct fastdp_setup fastdp_on_up(struct fastdp *f, conn_id conn, peer_name peer,
+				 struct ip_addr remote, struct mono now)
+{
+	struct fastdp_setup mine = { .port = f->limits.port, .session = draw_session(f) };
+	struct link *link = mem_new(1, sizeof *link);
+
+	MUST(conn && !link_of_conn(f, conn));
+	mine.key.k0 = draw(f);
+	mine.key.k1 = draw(f);
+	fastdp_path_init(&link->path, conn, peer, &mine, now);
+	fastdp_path_set_remote(&link->path, remote, now);
+	list_init(&link->dirty);
+	if (f->links_count == f->links_room) {
+		f->links_room = f->links_room ? f->links_room * 2 : 16;
+		f->links = mem_resize(f->links, f->links_room, sizeof(struct link *));
+	}
+	link->index = f->links_count;
+	f->links[f->links_count++] = link;
+	table_insert(&f->by_session, &link->path.by_session, hash_of_session(f, mine.session));
+	return mine;
+}
+
+void fastdp_on_down(struct fastdp *f, conn_id conn, struct mono now)
+{
+	struct link *link = link_of_conn(f, conn);
+
+	if (!link)
+		return;
+	if (!fastdp_path_carries(&link->path)) {
+		end_link(f, link);
+		return;
+	}
+	link->path.conn = 0;
+	mirror_keep(f->mirror, link->path.peer);
+	fastdp_path_on_suspect(&link->path, now);
+}
+
+void fastdp_on_setup(struct fastdp *f, conn_id conn, const struct fastdp_setup *theirs,
+		     struct mono now)
+{
+	struct link *link = link_of_conn(f, conn);
+
+	if (!link)
+		return;
+	/* The device has one port for all. */
+	link->path.other_port = theirs->port == f->limits.port ? 0 : theirs->port;
+	if (link->path.other_port)
+		return;
+	fastdp_path_on_setup(&link->path, theirs, now);
+	after(f, link);
+}
+
+void fastdp_on_remote(struct fastdp *f, conn_id conn, struct ip_addr remote, struct mono now)
+{
+	struct link *link = link_of_conn(f, conn);
+
+	if (!link || ip_compare(link->path.remote, remote) == 0)
+		return;
+	fastdp_path_set_remote(&link->path, remote, now);
+	after(f, link);
+}
+
+void fastdp_on_suspect(struct fastdp *f, peer_name peer, struct mono now)
+{
+	for (size_t i = 0; i < f->links_count; i++)
+		if (f->links[i]->path.peer == peer)
+			fastdp_path_on_suspect(&f->links[i]->path, now);
+}
+
+/* ---- the kernel ---- */
+
+conn_id fastdp_on_pong(struct fastdp *f, uint32_t session, uint32_t token, bool by_hand,
+		       bool accepted, struct ip_addr from, struct mono now)
+{
+	struct link *link = link_of_session(f, session);
+	conn_id conn;
+
+	if (!link)
+		return 0;
+	conn = link->path.conn;
+	fastdp_path_on_pong(&link->path, token, by_hand, accepted, from, now);
+	after(f, link);
+	return conn;
+}
+
+void fastdp_on_counters(struct fastdp *f, peer_name peer, const struct fastdp_counters *c,
+			struct mono now)
+{
+	struct neighbour *n = neighbour_of(f, peer);
+	bool used;
+
+	if (!n)
+		return;
+	used = c->frames_out != n->counters.frames_out || c->frames_in != n->counters.frames_in;
+	n->counters = *c;
+	for (size_t i = 0; used && i < f->links_count; i++)
+		if (f->links[i]->path.peer == peer)
+			fastdp_path_on_used(&f->links[i]->path, now);
+}
+
+bool fastdp_tick(struct fastdp *f, struct mono now)
+{
+	bool any = false;
+
+	for (size_t i = f->links_count; i-- > 0;) {
+		struct link *link = f->links[i];
+		struct fastdp_path *p = &link->path;
+		bool carried = fastdp_path_carries(p), by_hand = p->by_hand;
+
+		fastdp_path_tick(p, now);
+		if (carried != fastdp_path_carries(p) || by_hand != p->by_hand) {
+			any = true;
+			after(f, link);
+			/* Others may be gone too. */
+			i = f->links_count < i ? f->links_count : i;
+		}
+	}
+	return any;
+}
+
+struct mono fastdp_deadline(const struct fastdp *f, struct mono now)
+{
+	struct mono due = MONO_NEVER;
+
+	for (size_t i = 0; i < f->links_count; i++)
+		due = mono_min(due, fastdp_path_deadline(&f->links[i]->path, now));
+	return due;
+}
+
+/* ---- what the kernel has to be told ---- */
+
+static bool next_session(struct fastdp *f, struct fastdp_op *op)
+{
+	if (f->ended_count) {
+		*op = (struct fastdp_op){ .type = FASTDP_OP_SESSION, .remove = true };
+		op->session = f->ended[--f->ended_count];
+		return true;
+	}
+	while (!list_empty(&f->dirty_links)) {
+		struct link *link = list_entry(f->dirty_links.next, struct link, dirty);
+		const struct fastdp_path *p = &link->path;
+		bool accepted = p->state == FASTDP_UP;
+
+		list_remove(&link->dirty);
+		if (p->state == FASTDP_WAITING || (link->told && link->told_accepted == accepted &&
+						   link->told_session == p->theirs.session &&
+						   ip_compare(link->told_remote, p->remote) == 0))
+			continue;
+		link->told = true;
+		link->told_accepted = accepted;
+		link->told_session = p->theirs.session;
+		link->told_remote = p->remote;
+		*op = (struct fastdp_op){
+			.type = FASTDP_OP_SESSION,
+			.peer = p->peer,
+			.session = p->mine.session,
+			.their_session = p->theirs.session,
+			.mine = p->mine.key,
+			.theirs = p->theirs.key,
+			.remote = p->remote,
+			.accepted = accepted,
+		};
+		return true;
+	}
+	return false;
+}
+
+static bool next_peer(struct fastdp *f, struct fastdp_op *op)
+{
+	while (!list_empty(&f->dirty_neighbours)) {
+		struct neighbour *n = list_entry(f->dirty_neighbours.next, struct neighbour, dirty);
+		const struct fastdp_path *p;
+		bool any, same;
+
+		list_remove(&n->dirty);
+		p = best_path(f, n->name, &any);
+		same = n->told_up == !!p && (!p || (n->told_by_hand == p->by_hand &&
+						    ip_compare(n->told_remote, p->remote) == 0));
+		*op = (struct fastdp_op){
+			.type = FASTDP_OP_PEER,
+			.remove = !p,
+			.peer = n->name,
+			.via = n->name,
+		};
+		n->told_up = p != NULL;
+		if (p) {
+			op->remote = n->told_remote = p->remote;
+			op->by_hand = n->told_by_hand = p->by_hand;
+		}
+		if (!any)
+			free_neighbour(f, n);
+		if (!same)
+			return true;
+	}
+	return false;
+}
+
+static void fill_ping(const struct fastdp *f, const struct fastdp_path *p,
+		      const struct fastdp_ping_order *order, struct fastdp_op *op)
+{
+	*op = (struct fastdp_op){
+		.type = FASTDP_OP_PING,
+		.peer = p->peer,
+		.session = p->mine.session,
+		.their_session = p->theirs.session,
+		.theirs = p->theirs.key,
+		.token = order->token,
+		.by_hand = order->by_hand,
+		.size = order->full ? f->limits.frame_size : FASTDP_PING_FRAME_MIN,
+	};
+}
+
+static bool next_ping(struct fastdp *f, struct fastdp_op *op, struct mono now)
+{
+	struct fastdp_ping_order order;
+
+	for (size_t i = 0; i < f->links_count; i++) {
+		size_t at = (f->next_ping + i) % f->links_count;
+		struct fastdp_path *p = &f->links[at]->path;
+
+		if (!fastdp_path_pull(p, now, &order))
+			continue;
+		f->next_ping = at;
+		fill_ping(f, p, &order, op);
+		return true;
+	}
+	return false;
+}
+
+/* Sessions before pings, that they can be answered. */
+bool fastdp_next(struct fastdp *f, struct fastdp_op *op, struct mono now)
+{
+	return next_session(f, op) || next_peer(f, op) || mirror_next(f->mirror, op) ||
+	       next_ping(f, op, now);
+}
+
+/* ---- looking in ---- */
+
+const struct fastdp_path *fastdp_path_of(const struct fastdp *f, conn_id conn)
+{
+	const struct link *link = link_of_conn(f, conn);
+
+	return link ? &link->path : NULL;
+}
+
+bool fastdp_carries(const struct fastdp *f, conn_id conn, struct mono now, char *why, size_t size)
+{
+	const struct fastdp_path *p = fastdp_path_of(f, conn);
+
+	if (size)
+		why[0] = '\0';
+	if (!p)
+		return false;
+	if (size)
+		fastdp_path_explain(p, f->limits.frame_size, now, why, size);
+	return fastdp_path_carries(p);
+}
+
+struct fastdp_counters fastdp_counters(const struct fastdp *f, peer_name peer)
+{
+	const struct neighbour *n = neighbour_of(f, peer);
+
+	return n ? n->counters : (struct fastdp_counters){ 0 };
+}
+
+void fastdp_check(struct fastdp *f)
+{
+	MUST(f->by_session.count == f->links_count);
+	for (size_t i = 0; i < f->links_count; i++) {
+		const struct link *link = f->links[i];
+
+		MUST(link->index == i);
+		MUST(link_of_session(f, link->path.mine.session) == link);
+		MUST(link->path.conn || link->told);
+		fastdp_path_check(&link->path);
+	}
+	mirror_check(f->mirror);
+}

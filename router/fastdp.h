@@ -1,0 +1,65 @@
+/* The kernel's data path as the router sees it: a path per connection, and a mirror of what the
+ * kernel's maps should hold, from which changes are handed out.
+ *
+ * Pure; loop thread.  Part of the router object.
+ *
+ * A path outlives its connection: while the kernel of a peer whose daemon has ended answers pings,
+ * established flows go on, and the endpoints that were known to live there stay, unless somebody
+ * else claims them.  It ends when the pings end, or when a new connection's path takes over.
+ */
+#ifndef WEAVE_ROUTER_FASTDP_H
+#define WEAVE_ROUTER_FASTDP_H
+
+#include <weave/fastdp.h>
+#include <weave/list.h>
+
+#include "endpoint.h"
+#include "fastdp_path.h"
+
+struct fastdp_limits {
+	uint16_t port;	     /* UDP, of VXLAN */
+	uint32_t frame_size; /* of the largest frame: the bridge's MTU and an Ethernet header */
+};
+
+struct fastdp;
+
+/* The endpoints are borrowed; from now on they keep account of their changes for us. */
+struct fastdp *fastdp_new(const struct fastdp_limits *limits, struct endpoints *endpoints,
+			  uint64_t seed);
+void fastdp_free(struct fastdp *f);
+
+/* ---- connections ---- */
+/* What to tell the other end, once it says that it can do fastdp. */
+struct fastdp_setup fastdp_on_up(struct fastdp *f, conn_id conn, peer_name peer,
+				 struct ip_addr remote, struct mono now);
+void fastdp_on_down(struct fastdp *f, conn_id conn, struct mono now);
+void fastdp_on_setup(struct fastdp *f, conn_id conn, const struct fastdp_setup *theirs,
+		     struct mono now);
+/* Its sleeve's datagrams come from there. */
+void fastdp_on_remote(struct fastdp *f, conn_id conn, struct ip_addr remote, struct mono now);
+void fastdp_on_suspect(struct fastdp *f, peer_name peer, struct mono now);
+
+/* ---- the kernel ---- */
+/* The connection whose session it is; 0: none. */
+conn_id fastdp_on_pong(struct fastdp *f, uint32_t session, uint32_t token, bool by_hand,
+		       bool accepted, struct ip_addr from, struct mono now);
+void fastdp_on_counters(struct fastdp *f, peer_name peer, const struct fastdp_counters *c,
+			struct mono now);
+
+/* True when some path came or went. */
+bool fastdp_tick(struct fastdp *f, struct mono now);
+struct mono fastdp_deadline(const struct fastdp *f, struct mono now);
+
+/* The next thing that the kernel has to be told; false when there is nothing more for now. */
+bool fastdp_next(struct fastdp *f, struct fastdp_op *op, struct mono now);
+
+/* ---- looking in ---- */
+/* NULL: that connection has no path. */
+const struct fastdp_path *fastdp_path_of(const struct fastdp *f, conn_id conn);
+/* True when frames of this connection go by fastdp; else 'why' says what is in the way. */
+bool fastdp_carries(const struct fastdp *f, conn_id conn, struct mono now, char *why, size_t size);
+struct fastdp_counters fastdp_counters(const struct fastdp *f, peer_name peer);
+
+void fastdp_check(struct fastdp *f);
+
+#endif
