@@ -65,6 +65,7 @@ static bool repair(struct daemon *d, struct why *why)
 	if (net_bridge_ensure(d->net, d->options->bridge, d->bridge.mac, d->mtu, &d->bridge, why))
 		return false;
 	net_monitor_watch(d->monitor, d->bridge.bridge_ifindex);
+	daemon_fastdp_bridge(d);
 	if (expose_assert(d->net, &d->bridge, &d->exposed, why))
 		return false;
 	if (d->bridge.capture_ifindex != capture_before || !d->capture || !d->injector)
@@ -173,6 +174,7 @@ void bridge_watch_relist(struct daemon *d)
 	present_host(d);
 	drop_unseen(d);
 	addresses_relisted(d, list, count);
+	daemon_fastdp_ports(d, list, count);
 	mem_free(list);
 }
 
@@ -215,6 +217,7 @@ static void on_event(struct daemon *d, const struct net_event *e)
 		on_link(d, &e->link);
 		break;
 	case NET_EVENT_LINK_GONE:
+		daemon_fastdp_link_gone(d, e->link.ifindex);
 		if (is_ours(d, e->link.name))
 			soon(d, &d->repair, REPAIR_DELAY_S);
 		else
@@ -224,8 +227,10 @@ static void on_event(struct daemon *d, const struct net_event *e)
 		soon(d, &d->repair, REPAIR_DELAY_S);
 		break;
 	case NET_EVENT_FDB:
+		daemon_fastdp_fdb(d, &e->fdb);
+		break;
 	case NET_EVENT_FDB_GONE:
-		/* MACs are learned from the frames themselves while all pass the capture. */
+		/* Who was learned is forgotten when idle for long, whatever the bridge does. */
 		break;
 	}
 }

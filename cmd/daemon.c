@@ -106,6 +106,7 @@ static void turn(struct daemon *d)
 		carry_out(d, &a);
 	addresses_turn(d);
 	daemon_flush(d);
+	daemon_fastdp_flush(d);
 	if (d->stopping && !connections_draining(d->connections))
 		ev_break(d->loop, EVBREAK_ALL);
 	arm_deadline(d);
@@ -306,7 +307,6 @@ static bool configure_engine(struct daemon *d, uint32_t underlay_mtu, struct why
 	g->port = d->options->port;
 	g->conn_limit = d->options->conn_limit;
 	g->discovery = d->options->discovery;
-	g->overlays = OVERLAY_SLEEVE;
 	own_addresses(d, g->addresses, &g->addresses_count);
 	g->instance = random_u64() | 1;
 	/* Without addresses nobody needs to know one store from the next. */
@@ -470,11 +470,13 @@ bool daemon_start(struct daemon *d, const struct weaver_options *options, struct
 		return false;
 	if (!open_bridge(d, underlay, why))
 		return false;
+	daemon_fastdp_open(d);
 	if (!start_engine(d, underlay, why))
 		return false;
 	if (!bridge_watch_start(d, why) || !connect_targets(d, why) || !start_server(d, why))
 		return false;
 	connections_start(d->connections, engine_gossip(d->engine));
+	daemon_fastdp_start(d);
 	sleeve_socket_start(d->sleeve, engine_router(d->engine), daemon_flush, d);
 	ev_prepare_start(loop, &d->prepare);
 	ev_timer_start(loop, &d->readdress);
@@ -505,6 +507,7 @@ void daemon_fini(struct daemon *d)
 	connections_free(d->connections);
 	sleeve_socket_free(d->sleeve);
 	addresses_close(d);
+	fastdp_io_free(d->fastdp);
 	engine_free(d->engine);
 	passwords_free(d->passwords);
 	net_close(d->net);

@@ -20,6 +20,7 @@
 #include "password_io.h"
 #include "run_dir_io.h"
 
+#include <weave/fastdp_io.h>
 #include <weave/gossip_io.h>
 #include <weave/ipam_io.h>
 #include <weave/router_io.h>
@@ -68,6 +69,8 @@ struct daemon {
 	struct sleeve_socket *sleeve;
 	struct capture *capture;
 	struct injector *injector;
+	struct fastdp_io *fastdp; /* NULL: none, and why */
+	char no_fastdp[sizeof((struct why *)0)->text];
 	struct server *server;
 	struct api_ops ops; /* the server borrows it */
 
@@ -101,6 +104,14 @@ struct api_ops daemon_api_ops(struct daemon *d);
 /* cmd/password.c: the API's operation of that name. */
 bool daemon_password(void *ctx, const struct api_password *request, struct text *answer,
 		     struct why *why);
+/* cmd/fastdp.c: the kernel's data path; all but the first do nothing when there is none. */
+void daemon_fastdp_open(struct daemon *d); /* fills its part of the configuration */
+void daemon_fastdp_start(struct daemon *d);
+void daemon_fastdp_flush(struct daemon *d);
+void daemon_fastdp_ports(struct daemon *d, const struct attachment *list, size_t count);
+void daemon_fastdp_link_gone(struct daemon *d, int ifindex);
+void daemon_fastdp_bridge(struct daemon *d);
+void daemon_fastdp_fdb(struct daemon *d, const struct net_fdb *fdb);
 
 /* cmd/bridge_watch.c */
 bool bridge_watch_start(struct daemon *d, struct why *why);

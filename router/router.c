@@ -7,7 +7,6 @@
 #include <weave/must.h>
 #include <weave/rng.h>
 
-#include "overlay_choice.h"
 #include "router_state.h"
 
 struct router *router_new(const struct router_config *config, struct gossip *gossip,
@@ -34,6 +33,8 @@ struct router *router_new(const struct router_config *config, struct gossip *gos
 				     rng_u64(&rng));
 	endpoints_now(r->endpoints, now);
 	r->snapshot_stale = true;
+	r->now = now;
+	router_fastdp_init(r);
 	return r;
 }
 
@@ -63,6 +64,7 @@ void router_free(struct router *r)
 	table_fini(&r->by_conn);
 	table_fini(&r->by_index);
 	snapshot_free(r->snapshot);
+	fastdp_free(r->fastdp);
 	endpoints_free(r->endpoints);
 	outbox_fini(&r->outbox);
 	mem_free(r);
@@ -125,7 +127,7 @@ static uint64_t hash_of_conn(const struct router *r, conn_id conn)
 	return hash64(&r->secret, &conn, sizeof conn);
 }
 
-static struct sleeve_path *path_of(const struct router *r, conn_id conn)
+struct sleeve_path *router_path_of(const struct router *r, conn_id conn)
 {
 	uint64_t hash = hash_of_conn(r, conn);
 	struct table_link *l = table_first(&r->by_conn, hash);
@@ -173,10 +175,10 @@ void router_on_up(struct router *r, conn_id conn, peer_name peer, struct netaddr
 	};
 	struct sleeve_path *p;
 
-	if (path_of(r, conn))
+	if (router_path_of(r, conn))
 		return;
 	config.mine = (struct sleeve_setup){
-		.overlays = OVERLAY_SLEEVE,
+		.overlays = router_overlays(r, secret->sealed),
 		.port = r->config.port,
 		.index = draw_index(r),
 		.proof = draw(r),
@@ -197,21 +199,26 @@ void router_on_up(struct router *r, conn_id conn, peer_name peer, struct netaddr
 
 void router_on_down(struct router *r, conn_id conn, struct mono now)
 {
-	struct sleeve_path *p = path_of(r, conn);
+	struct sleeve_path *p = router_path_of(r, conn);
 
-	(void)now;
+	if (r->fastdp)
+		fastdp_on_down(r->fastdp, conn, now);
 	if (p)
 		free_path(r, p);
 }
 
 void router_on_overlay(struct router *r, conn_id conn, struct bytes message, struct mono now)
 {
-	struct sleeve_path *p = path_of(r, conn);
+	struct sleeve_path *p = router_path_of(r, conn);
 	struct sleeve_setup theirs;
 	const char *bad;
 
 	if (!p)
 		return;
+	if (message.size && message.data[0] == FASTDP_SETUP_TYPE) {
+		router_fastdp_on_setup(r, p, message, now);
+		return;
+	}
 	bad = sleeve_setup_read(&theirs, message);
 	if (!bad)
 		bad = path_on_setup(p, &theirs, now);
@@ -222,11 +229,14 @@ void router_on_overlay(struct router *r, conn_id conn, struct bytes message, str
 			    peer_name_text(p->peer, name), bad);
 		return;
 	}
+	router_fastdp_begin(r, p, now);
 	router_path_run(r, p, now);
 }
 
 void router_on_suspect(struct router *r, peer_name peer, struct mono now)
 {
+	if (r->fastdp)
+		fastdp_on_suspect(r->fastdp, peer, now);
 	for (size_t i = 0; i < r->paths_count; i++) {
 		if (r->paths[i]->peer != peer)
 			continue;
@@ -241,15 +251,21 @@ void router_on_routes(struct router *r, struct mono now)
 	endpoints_now(r->endpoints, now);
 }
 
-static void log_change(struct router *r, const struct sleeve_path *p, uint8_t overlay,
-		       struct mono now)
+static void log_change(struct router *r, const struct sleeve_path *p,
+		       const struct overlay_choice *choice, struct mono now)
 {
 	char name[PEER_NAME_TEXT_SIZE], address[ENDPOINT_TEXT_SIZE], why[96];
 
 	peer_name_text(p->peer, name);
-	if (overlay) {
-		log_info(r->log, "data path up peer=%s overlay=sleeve address=%s rtt_ms=%u %s%s",
-			 name, netaddr_text(p->address, address), p->rtt_us / 1000,
+	if (p->told == OVERLAY_FASTDP && choice->overlay == OVERLAY_SLEEVE) {
+		log_warning(r->log, "sleeve takes over peer=%s why=\"%s\"", name,
+			    choice->not_better);
+		return;
+	}
+	if (choice->overlay) {
+		log_info(r->log, "data path up peer=%s overlay=%s address=%s rtt_ms=%u %s%s", name,
+			 choice->overlay == OVERLAY_FASTDP ? "fastdp" : "sleeve",
+			 netaddr_text(p->address, address), p->rtt_us / 1000,
 			 path_is_sealed(p) ? "cipher=" : "in clear", aead_name(p->keys.cipher));
 		return;
 	}
@@ -257,15 +273,15 @@ static void log_change(struct router *r, const struct sleeve_path *p, uint8_t ov
 	log_warning(r->log, "data path down peer=%s why=\"%s\"; trying again", name, why);
 }
 
-static void tell_gossip(struct router *r, struct sleeve_path *p, struct mono now)
+void router_tell(struct router *r, struct sleeve_path *p, struct mono now)
 {
-	struct overlay_choice choice = overlay_choose(p->theirs.overlays, path_is_up(p));
+	struct overlay_choice choice = router_choice(r, p);
 
 	if (choice.overlay == p->told)
 		return;
+	log_change(r, p, &choice, now);
 	p->told = choice.overlay;
 	r->snapshot_stale = true;
-	log_change(r, p, choice.overlay, now);
 	gossip_set_data_path(r->gossip, p->conn, choice.overlay, now);
 }
 
@@ -297,7 +313,9 @@ void router_path_run(struct router *r, struct sleeve_path *p, struct mono now)
 	uint32_t size;
 
 	r->now = now;
-	tell_gossip(r, p, now);
+	if (r->fastdp)
+		fastdp_on_remote(r->fastdp, p->conn, p->address.ip, now);
+	router_tell(r, p, now);
 	while (!outbox_nearly_full(&r->outbox) && path_pull(p, now, &record, &size))
 		send_record(r, p, &record, size);
 	r->due = mono_min(r->due, path_deadline(p, now));
@@ -327,6 +345,9 @@ void router_tick(struct router *r, struct mono now)
 	endpoints_now(r->endpoints, now);
 	endpoints_tick(r->endpoints);
 	router_publish(r, now);
+	if (r->fastdp && fastdp_tick(r->fastdp, now))
+		for (size_t i = 0; i < r->paths_count; i++)
+			router_tell(r, r->paths[i], now);
 	if (!mono_reached(now, r->due))
 		return;
 	r->due = MONO_NEVER;
@@ -342,7 +363,9 @@ void router_tick(struct router *r, struct mono now)
 
 struct mono router_deadline(const struct router *r)
 {
-	return mono_min(r->due, endpoints_deadline(r->endpoints));
+	struct mono due = mono_min(r->due, endpoints_deadline(r->endpoints));
+
+	return r->fastdp ? mono_min(due, fastdp_deadline(r->fastdp, r->now)) : due;
 }
 
 /* ---- containers ---- */
@@ -370,10 +393,23 @@ void router_remove_endpoint(struct router *r, uint32_t segment, struct mac mac, 
 
 /* ---- looking in ---- */
 
+static void add_fastdp_counters(const struct router *r, struct path_info *info)
+{
+	struct fastdp_counters c;
+
+	if (!r->fastdp)
+		return;
+	c = fastdp_counters(r->fastdp, info->peer);
+	info->frames_out += c.frames_out;
+	info->frames_in += c.frames_in;
+	info->bytes_out += c.bytes_out;
+	info->bytes_in += c.bytes_in;
+}
+
 static void fill_path_info(const struct router *r, const struct sleeve_path *p,
 			   struct path_info *info)
 {
-	struct overlay_choice choice = overlay_choose(p->theirs.overlays, path_is_up(p));
+	struct overlay_choice choice = router_choice(r, p);
 
 	*info = (struct path_info){
 		.conn = p->conn,
@@ -384,7 +420,7 @@ static void fill_path_info(const struct router *r, const struct sleeve_path *p,
 		.sealed = path_is_sealed(p),
 		.cipher = aead_name(p->keys.cipher),
 		.epoch = p->keys.out.epoch,
-		.mtu = path_mtu(p),
+		.mtu = choice.overlay == OVERLAY_FASTDP ? r->config.mtu : path_mtu(p),
 		.datagram_size = p->pmtu.size,
 		.rtt_us = p->rtt_us,
 		.frames_out = p->frames_out,
@@ -392,6 +428,7 @@ static void fill_path_info(const struct router *r, const struct sleeve_path *p,
 		.bytes_out = p->bytes_out,
 		.bytes_in = p->bytes_in,
 	};
+	add_fastdp_counters(r, info);
 	if (path_is_up(p))
 		snprintf(info->why, sizeof info->why, "%s", choice.not_better);
 	else
@@ -408,7 +445,7 @@ bool router_path_at(const struct router *r, size_t index, struct path_info *info
 
 bool router_path_find(const struct router *r, conn_id conn, struct path_info *info)
 {
-	const struct sleeve_path *p = path_of(r, conn);
+	const struct sleeve_path *p = router_path_of(r, conn);
 
 	if (!p)
 		return false;
@@ -456,8 +493,10 @@ void router_check(struct router *r)
 		const struct sleeve_path *p = r->paths[i];
 
 		MUST(p->slot == i);
-		MUST(path_of(r, p->conn) == p);
+		MUST(router_path_of(r, p->conn) == p);
 		path_check(p);
 	}
 	endpoints_check(r->endpoints);
+	if (r->fastdp)
+		fastdp_check(r->fastdp);
 }

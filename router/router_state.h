@@ -8,7 +8,9 @@
 
 #include "decide.h"
 #include "endpoint.h"
+#include "fastdp.h"
 #include "frame.h"
+#include "overlay_choice.h"
 #include "sleeve_path.h"
 #include "snapshot.h"
 
@@ -31,6 +33,7 @@ struct router {
 	struct log *log;
 	struct outbox outbox;
 	struct endpoints *endpoints;
+	struct fastdp *fastdp;	/* NULL: none here */
 	struct hash_key secret; /* of indices, proofs and tables */
 	uint64_t drawn;
 
@@ -53,6 +56,21 @@ static inline void router_drop(struct router *r, enum drop_reason reason)
 {
 	r->drops.count[reason]++;
 }
+
+/* ---- router_fastdp.c; all may be called when there is no fastdp ---- */
+void router_fastdp_init(struct router *r);
+/* What this connection may use. */
+uint8_t router_overlays(const struct router *r, bool sealed);
+/* The sleeve's SETUP has come: begins, if both ends can. */
+void router_fastdp_begin(struct router *r, const struct sleeve_path *p, struct mono now);
+void router_fastdp_on_setup(struct router *r, const struct sleeve_path *p, struct bytes message,
+			    struct mono now);
+struct overlay_choice router_choice(const struct router *r, const struct sleeve_path *p);
+
+/* ---- router.c ---- */
+struct sleeve_path *router_path_of(const struct router *r, conn_id conn);
+/* Tells gossip, and the log, when a path's overlay has changed. */
+void router_tell(struct router *r, struct sleeve_path *p, struct mono now);
 
 /* Makes the snapshot current. */
 void router_refresh(struct router *r);

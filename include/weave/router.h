@@ -17,6 +17,7 @@
 #define WEAVE_ROUTER_H
 
 #include <weave/drop.h>
+#include <weave/fastdp.h>
 #include <weave/gossip.h>
 #include <weave/outbox.h>
 
@@ -30,6 +31,8 @@ struct router_config {
 	uint8_t ciphers;       /* router_ciphers_here; what everybody can do is added */
 	/* A sealed path gets new keys after so long or so many datagrams; 0: SLEEVE_EPOCH_*. */
 	uint64_t epoch_ms, epoch_packets;
+	uint16_t fastdp_port;  /* UDP port of VXLAN; 0: no fastdp here */
+	const char *no_fastdp; /* then why, for people; borrowed, outlives the router */
 };
 
 struct router;
@@ -53,6 +56,18 @@ void router_on_datagram(struct router *r, struct netaddr from, uint8_t *datagram
 void router_on_too_big(struct router *r, struct netaddr to, size_t size, struct mono now);
 void router_count_drop(struct router *r, enum drop_reason reason, uint64_t count);
 void router_tick(struct router *r, struct mono now);
+
+/* ---- the kernel's data path (router/fastdp_io.c), if there is one ---- */
+/* The next thing that the kernel has to be told; false when there is nothing more for now. */
+bool router_next_fastdp(struct router *r, struct fastdp_op *op, struct mono now);
+/* The kernel heard a proven pong of this session. */
+void router_on_pong(struct router *r, uint32_t session, uint32_t token, bool by_hand, bool accepted,
+		    struct ip_addr from, struct mono now);
+/* How much went to and came from that peer so far. */
+void router_on_fastdp_counters(struct router *r, peer_name peer, const struct fastdp_counters *c,
+			       struct mono now);
+/* The bridge has learned that this MAC is behind one of its ports. */
+void router_on_local_mac(struct router *r, uint32_t segment, struct mac mac, struct mono now);
 struct mono router_deadline(const struct router *r);
 
 /* ---- the engine, from gossip's actions ---- */

@@ -6,18 +6,27 @@ import urllib.request
 
 import pytest
 
-from lab import iperf, mesh, transfer, wait_until
+from lab import Lab, iperf, mesh, transfer, wait_until
 
 NAME = r"[0-9a-f]{2}(:[0-9a-f]{2}){5}"
 
 
-@pytest.fixture(scope="module")
-def pair(module_lab):
-    lan = module_lab.lan()
+@pytest.fixture(scope="module", params=["fastdp", "sleeve"])
+def pair(request):
+    with Lab() as lab:
+        yield make_pair(lab.lan(), request.param)
+
+
+def make_pair(lan, overlay):
+    lan.overlay = overlay
     a, b = lan.host("a"), lan.host("b")
-    a.name_printed = a.launch()
-    b.name_printed = b.launch("--name", "7a:00:00:00:00:0b", a.ip)
+    options = ["--no-fastdp"] if overlay == "sleeve" else []
+    a.lan = lan
+    a.name_printed = a.launch(*options)
+    b.name_printed = b.launch("--name", "7a:00:00:00:00:0b", *options, a.ip)
     mesh([a, b])
+    for host in (a, b):
+        wait_until(10, lambda: host.connections()[0]["Overlay"] == overlay, overlay)
     a.box = a.container("10.2.1.1/24", "fd02::1/64")
     b.box = b.container("10.2.1.2/24", "fd02::2/64")
     return a, b
@@ -77,27 +86,29 @@ def test_status_text(pair):
 def test_status_connections_columns(pair):
     a, b = pair
     line = b.weave("status", "connections")
-    assert re.fullmatch(r"-> 10\.99\.1\.1:6783 {8}established sleeve " + a.name_printed
+    overlay, n = a.lan.overlay, a.lan.number
+    assert re.fullmatch(rf"-> 10\.99\.{n}\.1:6783 {{8}}established {overlay} " + a.name_printed
                         + r"\(a\)[^\n]*mtu=\d+[^\n]*\n", line)
     line = a.weave("status", "connections")
-    assert re.match(r"<- 10\.99\.1\.2:\d+ +established sleeve 7a:00:00:00:00:0b\(b\)", line)
+    assert re.match(rf"<- 10\.99\.{n}\.2:\d+ +established {overlay} "
+                    r"7a:00:00:00:00:0b\(b\)", line)
 
 
 def test_status_peers_and_targets(pair):
     a, b = pair
-    text = b.weave("status", "peers")
-    assert re.search(rf"^{a.name_printed}\(a\)\n   <- 10\.99\.1\.2:\d+ +7a:00:00:00:00:0b\(b\) +"
+    text, lan = b.weave("status", "peers"), rf"10\.99\.{a.lan.number}"
+    assert re.search(rf"^{a.name_printed}\(a\)\n   <- {lan}\.2:\d+ +7a:00:00:00:00:0b\(b\) +"
                      r"established$", text, re.MULTILINE)
-    assert re.search(rf"^7a:00:00:00:00:0b\(b\)\n   -> 10\.99\.1\.1:6783 +{a.name_printed}\(a\) +"
+    assert re.search(rf"^7a:00:00:00:00:0b\(b\)\n   -> {lan}\.1:6783 +{a.name_printed}\(a\) +"
                      r"established$", text, re.MULTILINE)
-    assert b.weave("status", "targets") == "10.99.1.1\n"
+    assert b.weave("status", "targets") == f"{a.ip}\n"
     assert a.weave("status", "targets") == ""
 
 
 def test_every_status_has_json(pair):
     a, b = pair
     assert a.status()["Router"]["Name"] == a.name_printed
-    assert b.status("targets") == ["10.99.1.1"]
+    assert b.status("targets") == [a.ip]
     assert [c["State"] for c in a.status("connections")] == ["established"]
     assert sorted(p["Name"] for p in a.status("peers")) == sorted([a.name_printed, b.name_printed])
     row = json.loads(a.weave("ps", "--json"))

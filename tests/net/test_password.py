@@ -245,7 +245,7 @@ def test_data_is_in_clear_only_where_both_trust_the_network(lab):
     assert seen.saw(MARK)
     assert not seen.saw(b"antique") and not seen.saw(b"beige")
     line = a.weave("status", "connections")
-    assert re.search(r"unencrypted sleeve .* trusted=true", line), line
+    assert re.search(r"unencrypted (sleeve|fastdp) .* trusted=true", line), line
     assert re.search(r"TrustedSubnets: 10\.99\.0\.0/16, fd99::/16", a.weave("status"))
     # One that does not trust us back is sealed.
     with Underlay(lan) as seen:

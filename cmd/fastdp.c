@@ -1,0 +1,95 @@
+/* The kernel's data path in the daemon: opened at the start if it may and can be used. */
+#include "daemon.h"
+
+#include <string.h>
+
+#include <weave/net_tunnel.h>
+#include <weave/sockaddr_io.h>
+
+#define SEGMENT_DEFAULT 0u
+
+/* What an earlier life left in the kernel must not go on when this one may not use it. */
+static void remove_rest(struct daemon *d)
+{
+	if (net_tunnel_remove(d->net, d->options->bridge))
+		log_warning(&d->log, "cannot remove the kernel data path of an earlier run: %s",
+			    net_error(d->net));
+}
+
+void daemon_fastdp_open(struct daemon *d)
+{
+	struct fastdp_io_config c = {
+		.self = d->state.name,
+		.bridge = d->options->bridge,
+		.bridge_port_ifindex = d->bridge.port_ifindex,
+		.port = (uint16_t)(d->options->port + 1),
+		.mtu = d->mtu,
+	};
+	struct why why = { 0 };
+
+	/* With a password some peers may not be spoken to in clear any more: begin anew, and let
+	 * each connection decide. */
+	if (!d->options->fastdp || d->passwords)
+		remove_rest(d);
+	if (!d->options->fastdp) {
+		why_set(&why, WHY_NONE, "switched off here (--no-fastdp)");
+	} else if (fastdp_io_new(&c, d->net, &d->log, &d->fastdp, &why)) {
+		log_warning(&d->log, "no fastdp, all goes by sleeve: %s", why.text);
+		remove_rest(d);
+	}
+	memcpy(d->no_fastdp, why.text, sizeof d->no_fastdp);
+	d->config.gossip.overlays = OVERLAY_SLEEVE | (d->fastdp ? OVERLAY_FASTDP : 0);
+	d->config.router.fastdp_port = d->fastdp ? c.port : 0;
+	d->config.router.no_fastdp = d->fastdp ? NULL : d->no_fastdp;
+}
+
+void daemon_fastdp_start(struct daemon *d)
+{
+	if (d->fastdp)
+		fastdp_io_start(d->fastdp, d->loop, engine_router(d->engine));
+}
+
+void daemon_fastdp_flush(struct daemon *d)
+{
+	if (d->fastdp)
+		fastdp_io_flush(d->fastdp);
+}
+
+void daemon_fastdp_ports(struct daemon *d, const struct attachment *list, size_t count)
+{
+	for (size_t i = 0; d->fastdp && i < count; i++)
+		fastdp_io_port(d->fastdp, list[i].ifindex, SEGMENT_DEFAULT, list[i].mac);
+}
+
+void daemon_fastdp_link_gone(struct daemon *d, int ifindex)
+{
+	struct why why;
+
+	if (!d->fastdp)
+		return;
+	fastdp_io_port_gone(d->fastdp, ifindex);
+	if (!fastdp_io_is_device(d->fastdp, ifindex) || d->stopping)
+		return;
+	if (fastdp_io_repair(d->fastdp, &why))
+		log_error(&d->log,
+			  "the VXLAN device is gone and cannot be made again: %s; all "
+			  "goes by sleeve",
+			  why.text);
+	else
+		log_warning(&d->log, "the VXLAN device was gone and is back");
+}
+
+void daemon_fastdp_bridge(struct daemon *d)
+{
+	if (d->fastdp)
+		fastdp_io_bridge_port(d->fastdp, d->bridge.port_ifindex);
+}
+
+/* The bridge saw frames of 'mac' at one of its ports: with fastdp not all of them come to the
+ * router, so this is how it learns who is there. */
+void daemon_fastdp_fdb(struct daemon *d, const struct net_fdb *fdb)
+{
+	if (d->fastdp && !fdb->is_local && fdb->vlan == 0 && fdb->ifindex != d->bridge.port_ifindex)
+		router_on_local_mac(engine_router(d->engine), SEGMENT_DEFAULT, fdb->mac,
+				    mono_now());
+}

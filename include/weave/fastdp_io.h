@@ -1,0 +1,50 @@
+/* The kernel's data path: programs at the containers, the underlay and the VXLAN device, kept as
+ * the router object says.
+ *
+ * Loop thread.  The router object is borrowed, and so is the netlink handle; both outlive this.
+ * What is in the kernel stays when this is freed or the daemon is killed, so that established flows
+ * go on; the next life takes it over, and forgets what nobody spoke of for FASTDP_HOLD_S.
+ */
+#ifndef WEAVE_FASTDP_IO_H
+#define WEAVE_FASTDP_IO_H
+
+#include <weave/net.h>
+#include <weave/router.h>
+#include <weave/why.h>
+
+struct ev_loop;
+
+#define FASTDP_HOLD_S 30.
+
+struct fastdp_io_config {
+	peer_name self;
+	const char *bridge;	 /* its name */
+	int bridge_port_ifindex; /* the router's port of it */
+	uint16_t port;		 /* UDP, of VXLAN */
+	uint32_t mtu;		 /* of the bridge */
+};
+
+struct fastdp_io;
+
+/* Loads programs and makes the device; nothing is attached to others' interfaces yet.  -errno with
+ * 'why' when this kernel cannot do it. */
+int fastdp_io_new(const struct fastdp_io_config *config, struct net *net, struct log *log,
+		  struct fastdp_io **out, struct why *why);
+void fastdp_io_start(struct fastdp_io *f, struct ev_loop *loop, struct router *router);
+void fastdp_io_free(struct fastdp_io *f); /* NULL is fine */
+
+/* Carries out what the router wants by now; call it each turn. */
+void fastdp_io_flush(struct fastdp_io *f);
+
+/* The host's end of a container's veth, and the container's MAC; as often as you like. */
+void fastdp_io_port(struct fastdp_io *f, int ifindex, uint32_t segment, struct mac mac);
+void fastdp_io_port_gone(struct fastdp_io *f, int ifindex);
+/* The bridge was repaired. */
+void fastdp_io_bridge_port(struct fastdp_io *f, int ifindex);
+
+/* Is it the VXLAN device that went, or changed?  Then this makes it anew; until it could, all goes
+ * by sleeve. */
+bool fastdp_io_is_device(const struct fastdp_io *f, int ifindex);
+int fastdp_io_repair(struct fastdp_io *f, struct why *why);
+
+#endif

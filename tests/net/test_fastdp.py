@@ -1,0 +1,568 @@
+"""fastdp: known unicast goes through the kernel alone; what is in its way is told, and sleeve carries."""
+
+import ipaddress
+import signal
+import socket
+import struct
+import threading
+import time
+
+import pytest
+
+from lab import Pinger, ethernet, mesh, transfer, wait_until
+
+VXLAN_PORT = 6784
+
+
+def overlay(host, peer):
+    """(overlay, reason) of the connection to that peer."""
+    for c in host.connections():
+        if c["NickName"] == peer.short and c["State"] == "established":
+            return c["Overlay"], c.get("NotBetter") or ""
+    return None, ""
+
+
+def on_fastdp(*hosts, seconds=10):
+    for host in hosts:
+        for peer in hosts:
+            if peer is not host:
+                wait_until(seconds, lambda: overlay(host, peer)[0] == "fastdp",
+                           f"fastdp from {host.short} to {peer.short}")
+
+
+def on_sleeve(host, peer, reason, seconds=10):
+    return wait_until(seconds, lambda: overlay(host, peer)[0] == "sleeve"
+                      and reason in overlay(host, peer)[1] and overlay(host, peer)[1],
+                      f"sleeve to {peer.short} because of '{reason}', not {overlay(host, peer)}")
+
+
+def drops(host, reason):
+    return next(d["Count"] for d in host.report()["Router"]["Drops"] if d["Reason"] == reason)
+
+
+def mac(box):
+    return box.links()["ethwe"]["address"]
+
+
+def raw(text):
+    return bytes.fromhex(text.replace(":", ""))
+
+
+@pytest.fixture
+def pair(lab):
+    lan = lab.lan()
+    a, b = lan.host("a"), lan.host("b")
+    a.lan = lan
+    a.launch()
+    b.launch(a.ip)
+    mesh([a, b])
+    on_fastdp(a, b)
+    a.box, b.box = a.container("10.2.1.1/24"), b.container("10.2.1.2/24")
+    wait_until(10, lambda: a.box.reaches(b.box.ip), "ping")
+    return a, b
+
+
+def udp_ports(frame):
+    """(protocol, target port) of an IPv4 or IPv6 frame; None for others."""
+    kind = struct.unpack("!H", frame[12:14])[0]
+    if kind == 0x0800 and frame[23] == 17:
+        return struct.unpack("!H", frame[36:38])[0]
+    if kind == 0x86dd and frame[20] == 17:
+        return struct.unpack("!H", frame[56:58])[0]
+    return None
+
+
+def underlay(host):
+    return next(name for name in host.links() if name.startswith("eth"))
+
+
+class Watch:
+    """Datagrams that a host receives, by target port."""
+
+    def __init__(self, host, port, keep=lambda frame: True):
+        self.capture = host.capture(underlay(host),
+                                    lambda f: udp_ports(f) == port and keep(f))
+
+    def __enter__(self):
+        self.capture.__enter__()
+        return self
+
+    def __exit__(self, *args):
+        self.capture.__exit__(*args)
+
+    @property
+    def frames(self):
+        return self.capture.frames
+
+
+def test_traffic_goes_by_fastdp_in_rfc_7348(pair):
+    a, b = pair
+    with Watch(b, VXLAN_PORT) as vxlan, Watch(b, 6783) as sleeve:
+        wait_until(5, lambda: a.box.reaches(b.box.ip), "ping")
+        before = len(sleeve.frames)
+        assert a.box.ping(b.box.ip, count=20) == 20
+        wait_until(5, lambda: sum(f[50:56] == raw(mac(b.box)) for f in vxlan.frames) >= 20,
+                   "20 pings as VXLAN")
+    frame = next(f for f in vxlan.frames if f[50:56] == raw(mac(b.box)))
+    # IPv4 without options, DF, hop limit, UDP without checksum; the I flag; segment 0
+    assert frame[14] == 0x45 and frame[20] & 0x40 and frame[22] == 64 and frame[23] == 17
+    assert struct.unpack("!HHH", frame[34:40])[1] == VXLAN_PORT
+    assert frame[42:50] == bytes([8, 0, 0, 0, 0, 0, 0, 0])
+    assert frame[56:62] == raw(mac(a.box))
+    # Heartbeats only.
+    assert len(sleeve.frames) - before < 15
+
+
+def test_all_kinds_of_traffic(pair):
+    a, b = pair
+    transfer(a.box, b.box, b.box.ip, 20_000_000)
+    transfer(b.box, a.box, a.box.ip, 20_000_000)
+    for size in (1, 100, 1300, 1348, 1349, 3000, 20000):
+        assert a.box.ping(b.box.ip, count=3, size=size) == 3, size
+    # A packet of the full MTU that must not be cut.
+    assert a.box.ping(b.box.ip, count=3, size=1376 - 28, dont_fragment=True) == 3
+    # The next one sees a smaller MTU in the container already.
+    assert a.box.ping(b.box.ip, count=1, size=1376 - 27, dont_fragment=True) == 0
+
+
+def test_containers_of_one_host(pair):
+    a, _b = pair
+    other = a.container("10.2.1.3/24")
+    wait_until(10, lambda: a.box.reaches(other.ip), "ping")
+    transfer(a.box, other, other.ip, 20_000_000)
+    assert a.box.ping(other.ip, count=10) == 10
+
+
+def test_ipv6_inside(pair):
+    a, b = pair
+    a6, b6 = a.container("fd00:2::1/64"), b.container("fd00:2::2/64")
+    wait_until(10, lambda: a6.reaches("fd00:2::2"), "ping")
+    transfer(a6, b6, "fd00:2::2", 10_000_000)
+
+
+def test_ipv6_underlay(lab):
+    lan = lab.lan()
+    a, b = lan.host("a"), lan.host("b")
+    a.launch()
+    b.launch(f"[{a.ip6}]")
+    mesh([a, b])
+    on_fastdp(a, b)
+    boxes = a.container("10.2.1.1/24", "fd00:2::1/64"), b.container("10.2.1.2/24", "fd00:2::2/64")
+    wait_until(10, lambda: boxes[0].reaches("10.2.1.2"), "ping")
+    wait_until(10, lambda: boxes[0].reaches("fd00:2::2"), "ping")
+    with Watch(b, VXLAN_PORT, lambda f: f[12:14] == b"\x86\xdd") as vxlan:
+        transfer(boxes[0], boxes[1], "10.2.1.2", 10_000_000)
+        transfer(boxes[0], boxes[1], "fd00:2::2", 10_000_000)
+        assert boxes[0].ping("10.2.1.2", count=5, size=1348) == 5
+        wait_until(5, lambda: len(vxlan.frames) > 20, "VXLAN over IPv6")
+
+
+def segmenting(host):
+    """The underlay like a plain NIC: what leaves is segmented, what comes is joined."""
+    host.run(["ethtool", "-K", underlay(host), "tso", "off", "gso", "off",
+              "tx-udp_tnl-segmentation", "off", "tx-udp_tnl-csum-segmentation", "off",
+              "gro", "on"])
+
+
+def test_an_underlay_that_segments(pair):
+    a, b = pair
+    segmenting(a)
+    segmenting(b)
+    transfer(a.box, b.box, b.box.ip, 30_000_000)
+    transfer(b.box, a.box, a.box.ip, 30_000_000)
+
+
+def test_checksums_finished_in_software(pair):
+    """Containers whose own offloads are off, on either side."""
+    a, b = pair
+    for box in (a.box, b.box):
+        box.run("ethtool -K ethwe tx off rx off tso off gso off gro off")
+    transfer(a.box, b.box, b.box.ip, 5_000_000)
+    a.box.run("ethtool -K ethwe tx on tso on gso on")
+    transfer(a.box, b.box, b.box.ip, 5_000_000)
+    transfer(b.box, a.box, a.box.ip, 5_000_000)
+
+
+# --- the choice, per connection ------------------------------------------------------------------
+
+def test_switched_off_on_one_side(lab):
+    lan = lab.lan()
+    a, b = lan.host("a"), lan.host("b")
+    a.launch("--no-fastdp")
+    b.launch(a.ip)
+    mesh([a, b])
+    on_sleeve(a, b, "switched off here (--no-fastdp)")
+    on_sleeve(b, a, "the other end does not offer it")
+    boxes = a.container("10.2.1.1/24"), b.container("10.2.1.2/24")
+    wait_until(10, lambda: boxes[0].reaches("10.2.1.2"), "ping")
+    transfer(*boxes, "10.2.1.2", 1_000_000)
+    assert not [n for n in a.links() if n.startswith("vxlan")]
+
+
+def test_never_in_clear_with_a_password(lab, tmp_path):
+    lan = lab.lan()
+    a, b = lan.host("a"), lan.host("b")
+    a.launch("--password", "correct horse battery")
+    b.launch("--password", "correct horse battery", a.ip)
+    mesh([a, b])
+    on_sleeve(a, b, "password")
+    on_sleeve(b, a, "password")
+    boxes = a.container("10.2.1.1/24"), b.container("10.2.1.2/24")
+    with Watch(b, VXLAN_PORT) as vxlan:
+        wait_until(10, lambda: boxes[0].reaches("10.2.1.2"), "ping")
+        transfer(*boxes, "10.2.1.2", 1_000_000)
+        assert not vxlan.frames
+
+
+def test_blocked_port_falls_back_and_comes_back(pair, say):
+    a, b = pair
+    pinger = Pinger(a.box, b.box.ip)
+    wait_until(5, lambda: len(pinger.times) > 50, "pings are answered")
+    a.lan.cut(a, b, f"udp dport {VXLAN_PORT}")
+    on_sleeve(a, b, "no answer from UDP")
+    on_sleeve(b, a, "no answer from UDP")
+    wait_until(5, lambda: pinger.answers_after(time.time() - 0.2) > 5, "pings by sleeve")
+    a.lan.heal()
+    on_fastdp(a, b)
+    healed = time.time()
+    wait_until(5, lambda: pinger.answers_after(healed) > 50, "pings by fastdp")
+    times = pinger.stop().times
+    gap = pinger.longest_gap()
+    say(f"silence {gap:.2f} s")
+    assert gap < 2
+    # Coming back costs nothing.
+    after = [t for t in times if t > healed - 0.5]
+    assert max(y - x for x, y in zip(after, after[1:])) < 0.5
+
+
+def test_one_way_is_not_enough(pair):
+    a, b = pair
+    a.lan.cut_way(a, b, f"udp dport {VXLAN_PORT}")
+    on_sleeve(a, b, "no answer from UDP", seconds=20)
+    on_sleeve(b, a, "no answer from UDP", seconds=20)
+    assert a.box.ping(b.box.ip, count=5) == 5
+    a.lan.heal()
+    on_fastdp(a, b)
+
+
+def test_firewall_on_the_host_itself(pair):
+    """What is sent and taken by hand goes past the host's firewall: the choice must not."""
+    a, b = pair
+    b.run("nft add table ip f")
+    b.run("nft add chain ip f in { type filter hook input priority 0 ; }")
+    b.run(f"nft add rule ip f in udp dport {VXLAN_PORT} drop")
+    on_sleeve(a, b, "no answer from UDP", seconds=20)
+    on_sleeve(b, a, "no answer from UDP", seconds=20)
+    assert a.box.ping(b.box.ip, count=5) == 5
+    transfer(a.box, b.box, b.box.ip, 1_000_000)
+    b.run("nft delete table ip f")
+    on_fastdp(a, b)
+
+
+def test_smaller_packets_only(pair, say):
+    """The underlay's MTU drops under way, silently."""
+    a, b = pair
+    pinger = Pinger(a.box, b.box.ip)
+    wait_until(5, lambda: len(pinger.times) > 50, "pings are answered")
+    a.lan.rule(f"udp dport {VXLAN_PORT} udp length > 1300 drop")
+    reason = on_sleeve(a, b, "do not get through")
+    assert "1376 bytes" in reason
+    transfer(a.box, b.box, b.box.ip, 1_000_000)
+    pinger.stop()
+    say(f"silence of small packets {pinger.longest_gap():.2f} s")
+    a.lan.heal()
+    on_fastdp(a, b)
+
+
+def test_another_port(lab):
+    lan = lab.lan()
+    a, b = lan.host("a"), lan.host("b")
+    a.launch()
+    b.launch("--port", "7000", f"{a.ip}:6783")
+    mesh([a, b])
+    on_sleeve(b, a, "the other end uses UDP port 6784 for it, we 7001")
+
+
+# --- who lives where -----------------------------------------------------------------------------
+
+def test_a_moved_container_is_found_at_once(lab, say):
+    lan = lab.lan()
+    a, b, c = lan.host("a"), lan.host("b"), lan.host("c")
+    a.launch()
+    b.launch(a.ip)
+    c.launch(a.ip, b.ip)
+    mesh([a, b, c])
+    on_fastdp(a, b, c)
+    box = a.container("10.2.1.1/24")
+    first = b.container("10.2.1.2/24")
+    wait_until(10, lambda: box.reaches("10.2.1.2"), "ping")
+    address = mac(first)
+    b.weave("detach", first.name)
+    second = c.container()
+    # The same MAC and IP on another host.
+    c.weave("attach", "10.2.1.2/24", second.name)
+    second.run(["ip", "link", "set", "ethwe", "address", address])
+    start = time.monotonic()
+    wait_until(10, lambda: second.reaches("10.2.1.1"), "the moved one reaches others")
+    wait_until(10, lambda: box.reaches("10.2.1.2"), "and is reached")
+    say(f"moved in {time.monotonic() - start:.2f} s")
+    with Watch(c, VXLAN_PORT) as vxlan:
+        wait_until(10, lambda: box.ping("10.2.1.2", count=5) == 5 and sum(
+            f[50:56] == raw(address) for f in vxlan.frames) >= 5,
+            "pings by fastdp to its new host")
+
+
+def test_macs_that_the_bridge_learns(pair):
+    """Somebody plugs an interface of his own into our bridge."""
+    a, b = pair
+    guest = a.container()
+    a.run(["ip", "link", "add", "guest0", "mtu", 1376, "type", "veth", "peer", "name", "eth0",
+           "mtu", 1376, "netns", guest.name])
+    a.run("ip link set guest0 master weave up")
+    guest.run("ip address add 10.2.1.9/24 dev eth0")
+    guest.run("ip link set eth0 up")
+    wait_until(10, lambda: guest.reaches(b.box.ip), "ping")
+    wait_until(10, lambda: b.box.reaches("10.2.1.9"), "ping back")
+    transfer(guest, b.box, b.box.ip, 2_000_000)
+    transfer(b.box, guest, "10.2.1.9", 2_000_000)
+
+
+def test_expose(pair):
+    a, b = pair
+    a.weave("expose", "10.2.1.50/24")
+    wait_until(10, lambda: b.box.reaches("10.2.1.50"), "container reaches the other host")
+    wait_until(10, lambda: a.reaches(b.box.ip), "host reaches the container")
+    assert b.box.ping("10.2.1.50", count=10) == 10
+
+
+# --- strangers and liars -------------------------------------------------------------------------
+
+def vxlan_datagram(vni, frame):
+    return struct.pack("!II", 0x08000000, vni << 8) + frame
+
+
+def icmp_echo(source, target):
+    icmp = struct.pack("!BBHHH", 8, 0, 0xf7ff - 1, 1, 0)
+    total = 20 + len(icmp)
+    header = struct.pack("!BBHHHBBH4s4s", 0x45, 0, total, 0, 0, 64, 1, 0,
+                         ipaddress.ip_address(source).packed, ipaddress.ip_address(target).packed)
+    words = sum(struct.unpack("!10H", header))
+    words = (words & 0xffff) + (words >> 16)
+    words = (words & 0xffff) + (words >> 16)
+    return header[:10] + struct.pack("!H", ~words & 0xffff) + header[12:] + icmp
+
+
+def send_vxlan(host, target, datagram):
+    def send():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.sendto(datagram, (target, VXLAN_PORT))
+    host.inside(send)
+
+
+def test_strangers_may_not_inject(pair):
+    a, b = pair
+    stranger = a.lan.host("stranger")
+    marker = "02:00:00:00:be:ef"
+    frame = ethernet(mac(b.box), marker, 0x0800, icmp_echo("10.2.1.77", b.box.ip))
+    seen = lambda f: f[6:12] == raw(marker)
+    before = drops(b, "bad_source")
+    with b.box.capture("ethwe", seen) as box:
+        send_vxlan(stranger, b.ip, vxlan_datagram(0, frame))
+        wait_until(10, lambda: drops(b, "bad_source") > before, "the stranger is counted")
+        # From a proven peer the same frame gets there.
+        send_vxlan(a, b.ip, vxlan_datagram(0, frame))
+        wait_until(5, lambda: box.frames, "the peer's frame")
+    assert len(box.frames) == 1
+
+
+def test_other_segments_and_spoofed_sources(lab):
+    lan = lab.lan()
+    a, b, c = lan.host("a"), lan.host("b"), lan.host("c")
+    a.launch()
+    b.launch(a.ip)
+    c.launch(a.ip, b.ip)
+    mesh([a, b, c])
+    on_fastdp(a, b, c)
+    boxes = {h: h.container(f"10.2.1.{n}/24") for n, h in enumerate((a, b, c), 1)}
+    wait_until(10, lambda: boxes[a].reaches("10.2.1.2") and boxes[c].reaches("10.2.1.2"), "ping")
+    target = mac(boxes[b])
+
+    def refused(reason, datagram):
+        before = drops(b, reason)
+        with boxes[b].capture("ethwe", lambda f: f[23:24] == b"\x01" and
+                              f[26:30] == bytes([10, 2, 1, 77])) as seen:
+            send_vxlan(a, b.ip, datagram)
+            wait_until(10, lambda: drops(b, reason) > before, f"{reason} is counted")
+        assert not seen.frames
+
+    def packet(source):
+        return ethernet(target, source, 0x0800, icmp_echo("10.2.1.77", "10.2.1.2"))
+
+    refused("unknown_segment", vxlan_datagram(5, packet("02:00:00:00:00:01")))
+    # A container of c's, said by a; a container of b's own.
+    refused("foreign_source", vxlan_datagram(0, packet(mac(boxes[c]))))
+    refused("own_frame", vxlan_datagram(0, packet(target)))
+
+
+def test_a_container_may_not_take_anothers_mac(pair):
+    a, b = pair
+    liar = a.container("10.2.1.3/24")
+    before = drops(a, "foreign_source")
+    wait_until(10, lambda: liar.reaches(b.box.ip), "ping")
+    to_b = ethernet("02:00:00:00:12:34", mac(b.box), 0x0800, icmp_echo("10.2.1.77", b.box.ip))
+    for _ in range(3):
+        liar.send_frame("ethwe", to_b)
+    wait_until(10, lambda: drops(a, "foreign_source") > before, "counted")
+    wait_until(10, lambda: a.box.ping(b.box.ip, count=10) == 10, "b's container is still found")
+
+
+# --- life and death ------------------------------------------------------------------------------
+
+def has_device(host):
+    return any(n.startswith("vxlan") for n in host.links())
+
+
+def test_flows_go_on_without_daemons(pair, say):
+    a, b = pair
+    pinger = Pinger(a.box, b.box.ip)
+    wait_until(5, lambda: len(pinger.times) > 50, "pings are answered")
+    a.kill()
+    b.kill()
+    time_dead = time.time()
+    wait_until(20, lambda: pinger.answers_after(time_dead) > 300, "pings with no daemon at all")
+    a.launch()
+    b.launch(a.ip)
+    mesh([a, b])
+    on_fastdp(a, b)
+    started = time.time()
+    wait_until(10, lambda: pinger.answers_after(started) > 100, "pings after the restart")
+    pinger.stop()
+    say(f"longest silence {pinger.longest_gap() * 1000:.0f} ms")
+    assert pinger.longest_gap() < 0.5
+
+
+def sequence_gaps(client, server, ip, during):
+    """UDP datagrams with numbers, one per millisecond, while 'during' runs; numbers that are lost."""
+    port = 7777
+    receiver = server.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+    receiver.bind((ip, port))
+    receiver.settimeout(1)
+    sender = client.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    stop = threading.Event()
+    sent = [0]
+
+    def send():
+        while not stop.is_set():
+            sender.sendto(struct.pack("!I", sent[0]), (ip, port))
+            sent[0] += 1
+            time.sleep(0.001)
+
+    got = set()
+
+    def receive():
+        while True:
+            try:
+                got.add(struct.unpack("!I", receiver.recv(64))[0])
+            except socket.timeout:
+                return
+
+    threads = [threading.Thread(target=send), threading.Thread(target=receive)]
+    for t in threads:
+        t.start()
+    try:
+        during()
+    finally:
+        stop.set()
+        for t in threads:
+            t.join()
+        receiver.close()
+        sender.close()
+    return sent[0], sorted(set(range(sent[0])) - got)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_restart_loses_no_packet(pair, say, number):
+    a, b = pair
+
+    def restart():
+        for host in (a, b):
+            peer = b if host is a else a
+            host.kill(number)
+            host.launch(peer.ip)
+            mesh([a, b])
+            on_fastdp(a, b)
+
+    sent, lost = sequence_gaps(a.box, b.box, b.box.ip, restart)
+    say(f"{sent} sent, {len(lost)} lost")
+    assert sent > 200
+    assert not lost
+
+
+def test_a_container_that_went_while_no_daemon_was_there(pair):
+    a, b = pair
+    b.kill()
+    b.box.delete()
+    b.launch(a.ip)
+    mesh([a, b])
+    on_fastdp(a, b)
+    fresh = b.container("10.2.1.2/24")
+    wait_until(10, lambda: a.box.reaches(fresh.ip), "ping")
+
+
+def test_reset_removes_everything(pair):
+    a, b = pair
+    assert has_device(a)
+    assert "weave_underlay" in a.run(["tc", "filter", "show", "dev", underlay(a), "ingress"])
+    a.weave("reset")
+    assert not has_device(a)
+    assert "weave" not in a.run(["tc", "filter", "show", "dev", underlay(a), "ingress"])
+    assert sorted(a.links()) == sorted(["lo", underlay(a)])
+
+
+def test_start_without_fastdp_removes_what_was_left(pair):
+    a, b = pair
+    a.kill()
+    assert has_device(a)
+    a.launch("--no-fastdp", b.ip)
+    assert not has_device(a)
+    assert "weave" not in a.run(["tc", "filter", "show", "dev", underlay(a), "ingress"])
+    mesh([a, b])
+    on_sleeve(b, a, "does not offer")
+    wait_until(10, lambda: a.box.reaches(b.box.ip), "ping")
+
+
+def test_a_password_ends_what_went_in_clear(pair):
+    a, b = pair
+    a.kill()
+    b.kill()
+    a.launch("--password", "correct horse battery")
+    b.launch("--password", "correct horse battery", a.ip)
+    with Watch(b, VXLAN_PORT) as vxlan:
+        mesh([a, b])
+        wait_until(10, lambda: a.box.reaches(b.box.ip), "ping")
+        transfer(a.box, b.box, b.box.ip, 1_000_000)
+        assert not vxlan.frames
+    on_sleeve(a, b, "password")
+
+
+def test_vxlan_device_deleted_under_us(pair):
+    a, b = pair
+    a.run(f"ip link del vxlan-{VXLAN_PORT}")
+    wait_until(10, lambda: has_device(a), "device is back")
+    on_fastdp(a, b)
+    wait_until(10, lambda: a.box.ping(b.box.ip, count=5) == 5, "ping")
+    transfer(a.box, b.box, b.box.ip, 2_000_000)
+
+
+def test_host_changes_its_address(pair):
+    a, b = pair
+    old, new = b.ip, b.ip.rsplit(".", 1)[0] + ".99"
+    eth = underlay(b)
+    b.run(["ip", "address", "add", f"{new}/24", "dev", eth])
+    b.run(["ip", "address", "del", f"{old}/24", "dev", eth])
+    b.ips = [new] + b.ips[1:]
+    b.weave("connect", a.ip)
+    mesh([a, b], seconds=40)
+    on_fastdp(a, b, seconds=30)
+    wait_until(10, lambda: a.box.ping(b.box.ip, count=5) == 5, "ping")
