@@ -2,6 +2,7 @@
 #include "allocator.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 /* Own pieces that touch are joined when there are so many, at most once a minute. */
 #define JOIN_MIN 8u
@@ -47,6 +48,7 @@ void ipam_free(struct ipam *i)
 	ring_fini(&i->ring);
 	ring_fini(&i->published);
 	ring_changes_fini(&i->changes);
+	mem_free(i->loaded);
 	space_fini(&i->space);
 	edits_fini(&i->edits);
 	served_free(i->served);
@@ -95,9 +97,15 @@ static const char *load_run(struct ipam *i, uint64_t start, struct bytes value)
 	struct run run;
 	const char *bad = run_value_read(&run, start, value, i->config.universe.size);
 
-	if (!bad)
-		ring_merge(&i->ring, &run, &i->changes);
-	return bad;
+	if (bad)
+		return bad;
+	ring_merge(&i->ring, &run, &i->changes);
+	if (i->loaded_count == i->loaded_room) {
+		i->loaded_room = i->loaded_room ? i->loaded_room * 2 : 64;
+		i->loaded = mem_resize(i->loaded, i->loaded_room, sizeof run);
+	}
+	i->loaded[i->loaded_count++] = run;
+	return NULL;
 }
 
 static const char *load_ring(struct ipam *i, uint64_t key, struct bytes value)
@@ -183,6 +191,15 @@ const char *ipam_load(struct ipam *i, enum ipam_table table, uint64_t key, struc
 	return "table";
 }
 
+static void save_run(struct ipam *i, const struct run *run)
+{
+	uint8_t room[40];
+	struct writer w = writer_over(room, sizeof room);
+
+	run_value(&w, run);
+	out_save(i, IPAM_TABLE_RUN, run->start, room, writer_size(&w));
+}
+
 static void publish_run(struct ipam *i, const struct run *run, bool hold)
 {
 	struct entry_room room;
@@ -207,31 +224,61 @@ static void publish_all(struct ipam *i)
 	}
 }
 
-static void adopt_seed_ring(struct ipam *i)
+/* The initial runs, at the lowest version there is: safe at any time. At the first start a crash
+ * may have left a part of them. */
+static void install_seed_ring(struct ipam *i)
 {
 	size_t count = i->config.seeds_count;
+	uint64_t ring_id = seed_ring_id(&i->config.universe, i->seeds, count);
 	struct run run;
 
-	ipam_adopt(i, seed_ring_id(&i->config.universe, i->seeds, count));
-	for (size_t n = 0; n < count; n++) {
+	if (!i->ring_id)
+		ipam_adopt(i, ring_id);
+	for (size_t n = 0; i->ring_id == ring_id && n < count; n++) {
 		ring_split(i->config.universe.size, i->seeds, count, n, &run);
 		if (run.start < run.end)
 			ipam_learn(i, &run, true);
 	}
 }
 
-/* Runs and marks without the id of their ring mean nothing, and must not be mixed with the next
- * one: a disk that lost its first row. */
-static void forget_runs(struct ipam *i)
+static int by_start(const void *a, const void *b)
+{
+	const struct run *x = a, *y = b;
+
+	return x->start < y->start ? -1 : x->start > y->start;
+}
+
+static bool is_as_loaded(const struct ipam *i, const struct run *run)
+{
+	const struct run *row = i->loaded_count ? bsearch(run, i->loaded, i->loaded_count,
+							  sizeof *run, by_start)
+						: NULL;
+
+	return row && row->end == run->end && run_compare(row, run) == 0;
+}
+
+/* A crash leaves rows that overlap, of which the ring has made its own: that gets rows first, from
+ * the highest start down as always, and then what is too much goes. */
+static void tidy_rows(struct ipam *i)
 {
 	struct run *runs;
 	size_t count = ipam_runs(i, (struct span){ 0, i->config.universe.size }, &runs);
+	const struct run *run;
 
-	for (size_t n = 0; n < count; n++)
-		out_delete(i, IPAM_TABLE_RUN, runs[n].start);
+	if (i->loaded_count)
+		qsort(i->loaded, i->loaded_count, sizeof *i->loaded, by_start);
+	while (count-- > 0)
+		if (!is_as_loaded(i, &runs[count]))
+			save_run(i, &runs[count]);
+	for (size_t n = 0; n < i->loaded_count; n++) {
+		run = ring_at(&i->ring, i->loaded[n].start);
+		if (!run || run->start != i->loaded[n].start)
+			out_delete(i, IPAM_TABLE_RUN, i->loaded[n].start);
+	}
 	mem_free(runs);
-	ring_fini(&i->ring);
-	takeovers_forget(i);
+	mem_free(i->loaded);
+	i->loaded = NULL;
+	i->loaded_count = i->loaded_room = 0;
 }
 
 void ipam_start(struct ipam *i, struct mono now)
@@ -240,17 +287,21 @@ void ipam_start(struct ipam *i, struct mono now)
 	i->started = true;
 	i->now = now;
 	i->requests.dispute_due = now;
-	if (!i->ring_id)
-		forget_runs(i);
+	/* Runs and marks without the id of their ring mean nothing, and must not be mixed with the
+	 * next one: a disk that lost its first row. */
+	if (!i->ring_id) {
+		ring_fini(&i->ring);
+		takeovers_forget(i);
+	}
+	tidy_rows(i);
 	if (i->ring_id) {
 		peers_ring_adopted(i);
 		ipam_refresh(i, (struct span){ 0, i->config.universe.size });
-		publish_all(i);
-	} else if (i->config.mode == IPAM_SEED) {
-		adopt_seed_ring(i);
-	} else {
-		publish_all(i);
 	}
+	if (i->ring_id || i->config.mode != IPAM_SEED)
+		publish_all(i);
+	if (i->config.mode == IPAM_SEED)
+		install_seed_ring(i);
 	takeovers_start(i);
 	i->peers.space_dirty = true;
 	i->dirty = true;
@@ -348,15 +399,6 @@ void ipam_refresh(struct ipam *i, struct span span)
 	i->peers.space_dirty = true;
 	i->requests.dirty = true;
 	i->dirty = true;
-}
-
-static void save_run(struct ipam *i, const struct run *run)
-{
-	uint8_t room[40];
-	struct writer w = writer_over(room, sizeof room);
-
-	run_value(&w, run);
-	out_save(i, IPAM_TABLE_RUN, run->start, room, writer_size(&w));
 }
 
 /* A crash may keep any beginning of this, so no row may shrink or go before what takes its place

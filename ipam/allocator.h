@@ -382,6 +382,8 @@ struct ipam {
 	char disk[160]; /* why it does not work; "" */
 	uint64_t ring_id;
 	struct ring ring, published;
+	struct run *loaded; /* rows of runs, until the start */
+	size_t loaded_count, loaded_room;
 	struct ring_changes changes;
 	struct edits edits;
 	struct served *served; /* by the store's kinds; the first universe owns it */

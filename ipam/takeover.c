@@ -88,19 +88,48 @@ static void save_mark(struct ipam *i, const struct mark *mark)
 	out_save(i, IPAM_TABLE_MARK, mark->start, room, writer_size(&w));
 }
 
+static void drop_mark(struct takeovers *t, size_t at)
+{
+	t->marks_count--;
+	memmove(&t->marks[at], &t->marks[at + 1], (t->marks_count - at) * sizeof *t->marks);
+}
+
+/* A crash in cut_marks() leaves a piece beside the whole that it was cut from: they are one again.
+ * False when marks overlap that are not of one piece. */
+static bool absorb(struct ipam *i, struct mark *mark)
+{
+	struct takeovers *t = &i->takeovers;
+	size_t at = mark_place(t, mark->start);
+
+	while (at < t->marks_count && t->marks[at].start < mark->end) {
+		struct mark old = t->marks[at];
+		uint64_t later = old.start > mark->start ? old.start : mark->start;
+
+		if (old.epoch != mark->epoch || old.counter != mark->counter ||
+		    !owner_equal(old.victim, mark->victim))
+			return false;
+		drop_mark(t, at);
+		mark->start = old.start < mark->start ? old.start : mark->start;
+		mark->end = old.end > mark->end ? old.end : mark->end;
+		save_mark(i, mark);
+		out_delete(i, IPAM_TABLE_MARK, later);
+	}
+	return true;
+}
+
 const char *takeovers_load(struct ipam *i, uint64_t start, struct bytes value)
 {
 	struct reader r = reader_over(value.data, value.size);
-	const struct mark *behind = mark_from(i, start);
 	struct mark mark = { .start = start };
 
 	mark.end = read_u64(&r, "mark.end");
 	mark.epoch = read_u32(&r, "mark.epoch");
 	mark.counter = read_u32(&r, "mark.counter");
 	mark.victim = owner_read(&r, "mark.victim");
-	if (mark.start >= mark.end || mark.end > i->config.universe.size ||
-	    (behind && behind->start < mark.end))
+	if (mark.start >= mark.end || mark.end > i->config.universe.size)
 		reader_fail(&r, "mark.end");
+	if (!reader_verdict(&r) && !absorb(i, &mark))
+		reader_fail(&r, "mark.start");
 	if (reader_verdict(&r))
 		return reader_verdict(&r);
 	insert_mark(&i->takeovers, &mark);
@@ -202,8 +231,9 @@ static void take(struct ipam *i, struct takeover *t, const struct run *run)
 	t->size += mine.end - mine.start;
 }
 
-/* Own marks that this write would overlap belong to a takeover that another one overruled; what
- * is left of them is cut away first, which is safe as the new mark covers it. */
+/* Own marks that this write would overlap belong to a takeover that another one overruled; they are
+ * cut away first, which is safe as the ring has gone beyond them there.  A crash may keep any
+ * beginning of this: what is left of the old one must have its mark at every moment. */
 static void cut_marks(struct ipam *i, const struct run *run)
 {
 	struct takeovers *t = &i->takeovers;
@@ -212,19 +242,19 @@ static void cut_marks(struct ipam *i, const struct run *run)
 		size_t at = mark_place(t, run->start);
 		struct mark old = t->marks[at], rest = old;
 
-		t->marks_count--;
-		memmove(&t->marks[at], &t->marks[at + 1], (t->marks_count - at) * sizeof *t->marks);
-		out_delete(i, IPAM_TABLE_MARK, old.start);
-		if (old.start < run->start) {
-			rest.end = run->start;
-			insert_mark(t, &rest);
-			save_mark(i, &rest);
-		}
+		drop_mark(t, at);
 		if (old.end > run->end) {
-			rest = old;
 			rest.start = run->end;
 			insert_mark(t, &rest);
 			save_mark(i, &rest);
+		}
+		if (old.start < run->start) {
+			rest = old;
+			rest.end = run->start;
+			insert_mark(t, &rest);
+			save_mark(i, &rest);
+		} else {
+			out_delete(i, IPAM_TABLE_MARK, old.start);
 		}
 	}
 }

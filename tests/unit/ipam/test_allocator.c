@@ -243,6 +243,32 @@ static void seeds_split_without_asking_anybody(void **state)
 	world_free(w);
 }
 
+/* Of the first ring, a crash may leave any beginning; nobody else could tell a seed the rest. */
+static void a_seed_that_crashes_at_its_first_start_has_its_ring_again(void **state)
+{
+	size_t rows = 1;
+
+	(void)state;
+	for (size_t kept = 0; kept < rows; kept++) {
+		struct world *w = world_new(8, 1, "10.32.0.0/28", IPAM_SEED, 2);
+		struct host *h = &w->hosts[0];
+
+		world_start(w, 0);
+		rows = h->pending.count + 1;
+		for (size_t k = 0; k < kept; k++)
+			rows_apply(&h->disk, &h->pending.list[k]);
+		rows_clear(&h->pending);
+		world_crash(w, 0);
+		world_start(w, 0);
+		world_allocate(w, 0, "a");
+		world_run(w, 1000);
+		assert_int_equal(world_offset_of(w, 0, "a"), 1);
+		assert_int_equal(world_owner(w, 0, 15), 0x0b);
+		world_free(w);
+	}
+	assert_true(rows > 3);
+}
+
 /* V7: a seed that lost its disk computes the initial ring again; in sync first, it hears that it
  * has given half away. */
 static void v7_a_seed_with_a_lost_disk_waits_for_its_neighbours(void **state)
@@ -771,6 +797,64 @@ static void marks_survive_a_crash(void **state)
 }
 
 /* T4 and section 4: two operators at once; one wins, neither uses anything before. */
+/* What a crash leaves, after each beginning of what waits for the disk: a start that allocates at
+ * once must not use 'span'. */
+static void check_each_crash(struct world *w, unsigned n, struct span span)
+{
+	struct host *h = &w->hosts[n];
+	struct rows disk = { 0 };
+
+	for (size_t kept = 0; kept <= h->pending.count; kept++) {
+		struct ipam *i = ipam_new(&h->config, NULL);
+
+		rows_copy(&disk, &h->disk);
+		for (size_t k = 0; k < kept; k++)
+			rows_apply(&disk, &h->pending.list[k]);
+		for (size_t k = 0; k < disk.count; k++)
+			assert_null(ipam_load(i, disk.list[k].table, disk.list[k].key,
+					      bytes_of(disk.list[k].value, disk.list[k].size)));
+		ipam_start(i, w->now);
+		for (uint64_t at = span.start; at < span.end; at++)
+			assert_false(space_owns(&i->space, at));
+		ipam_free(i);
+	}
+	rows_clear(&disk);
+	mem_free(disk.list);
+}
+
+/* Another operator overrules a part of what we took and have not had confirmed, and dies; taking
+ * that over cuts our mark in pieces, none of which may be missing at any moment. */
+static void a_mark_is_cut_without_a_gap(void **state)
+{
+	struct world *w = three_with_space(24);
+	struct run overruled = { 3, 6, 2, 5, { 0x1d, 77 } };
+
+	(void)state;
+	die(w, 0);
+	world_crash(w, 2);
+	remove_peer(w, 1, 0x0a, false);
+	world_sync(w, 1);
+	assert_int_equal(w->hosts[1].ipam->takeovers.marks_count, 1);
+	ipam_learn(w->hosts[1].ipam, &overruled, false);
+	ipam_tick(w->hosts[1].ipam, w->now);
+	world_drain(w, 1);
+	world_sync(w, 1);
+	remove_peer(w, 1, 0x1d, false);
+	assert_int_equal(w->hosts[1].ipam->takeovers.marks_count, 3);
+	check_each_crash(w, 1, (struct span){ 0, 10 });
+	/* The pieces are found again, and confirmed. */
+	world_sync(w, 1);
+	world_crash(w, 1);
+	world_start(w, 1);
+	world_start(w, 2);
+	world_run(w, 20000);
+	assert_int_equal(w->hosts[1].ipam->takeovers.marks_count, 0);
+	assert_true(may_use(&w->hosts[1], 4) && may_use(&w->hosts[1], 8));
+	for (size_t k = 0; k < w->hosts[1].disk.count; k++)
+		assert_int_not_equal(w->hosts[1].disk.list[k].table, IPAM_TABLE_MARK);
+	world_free(w);
+}
+
 static void two_operators_at_once(void **state)
 {
 	struct world *w = three_with_space(25);
@@ -1108,6 +1192,7 @@ int main(void)
 		cmocka_unit_test(routers_launched_one_after_the_other_leave_it_to_the_first),
 		cmocka_unit_test(who_needs_fewer_votes_is_waited_for_while_it_is_there),
 		cmocka_unit_test(seeds_split_without_asking_anybody),
+		cmocka_unit_test(a_seed_that_crashes_at_its_first_start_has_its_ring_again),
 		cmocka_unit_test(v7_a_seed_with_a_lost_disk_waits_for_its_neighbours),
 		cmocka_unit_test(a_peer_without_space_gets_some_in_one_round_trip),
 		cmocka_unit_test(a_repeated_question_is_served_once),
@@ -1128,6 +1213,7 @@ int main(void)
 		cmocka_unit_test(an_absent_peer_holds_a_takeover_up_and_is_named),
 		cmocka_unit_test(force_goes_on_without_the_absent),
 		cmocka_unit_test(marks_survive_a_crash),
+		cmocka_unit_test(a_mark_is_cut_without_a_gap),
 		cmocka_unit_test(two_operators_at_once),
 		cmocka_unit_test(live_peers_are_not_removed_by_accident),
 		cmocka_unit_test(a_removed_peer_returns),

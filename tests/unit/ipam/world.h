@@ -607,6 +607,36 @@ static inline void world_check_held(const struct host *h)
 	}
 }
 
+/* Once all is saved, the disk has a row for each run, address and mark, and no other. */
+static inline void world_check_rows(const struct host *h)
+{
+	size_t runs = 0, addresses = 0, marks = 0;
+
+	for (size_t k = 0; h->up && !h->pending.count && k < h->disk.count; k++) {
+		const struct row *r = &h->disk.list[k];
+		const struct run *run = ring_at(&h->ipam->ring, r->key);
+		const struct mark *m = mark_from(h->ipam, r->key);
+		struct run row;
+
+		runs += r->table == IPAM_TABLE_RUN;
+		addresses += r->table == IPAM_TABLE_ADDRESS;
+		marks += r->table == IPAM_TABLE_MARK;
+		if (r->table == IPAM_TABLE_RUN) {
+			MUST(!run_value_read(&row, r->key, bytes_of(r->value, r->size),
+					     h->ipam->config.universe.size));
+			MUST(run && run->start == row.start && run->end == row.end &&
+			     run_compare(run, &row) == 0);
+		}
+		MUST(r->table != IPAM_TABLE_ADDRESS || address_find(h->ipam, r->key));
+		MUST(r->table != IPAM_TABLE_MARK || (m && m->start == r->key));
+	}
+	if (!h->up || h->pending.count)
+		return;
+	MUST(runs == ring_count(&h->ipam->ring));
+	MUST(addresses == h->ipam->space.used_count);
+	MUST(marks == h->ipam->takeovers.marks_count);
+}
+
 /* What each router says of itself. */
 static inline void world_check_all(struct world *w)
 {
@@ -614,6 +644,7 @@ static inline void world_check_all(struct world *w)
 		if (w->hosts[n].up) {
 			ipam_check(w->hosts[n].ipam);
 			store_check_all(w->hosts[n].store);
+			world_check_rows(&w->hosts[n]);
 		}
 }
 
