@@ -30,7 +30,7 @@
 #define HEADERS_SIZE_MAX (32u * 1024u)
 #define IDLE_TIMEOUT_S 10u
 #define REQUEST_TIME_MAX_S 30u
-#define BACKLOG 64
+#define STATUS_BACKLOG 64
 #define GROUP_BUFFER_SIZE 16384
 
 static const char stopping_text[] = "the router stops";
@@ -587,7 +587,8 @@ static int open_control(struct server *s, const char *group, int *fd, struct why
 	rc = set_access(s, group, why);
 	if (rc)
 		return rc;
-	if (listen(*fd, BACKLOG) < 0)
+	/* A client of a full backlog is refused at once (unix(7): EAGAIN), not made to wait. */
+	if (listen(*fd, CONTROL_CONNECTIONS_MAX) < 0)
 		return fail(why, -errno, "cannot listen on", s->socket_path);
 	return 0;
 }
@@ -641,7 +642,7 @@ static int start_status(struct server *s, const struct server_config *config, st
 	if (fd < 0)
 		return fail(why, -errno, "cannot make a socket for", text);
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
-	    bind(fd, (const struct sockaddr *)&address, size) < 0 || listen(fd, BACKLOG) < 0)
+	    bind(fd, (const struct sockaddr *)&address, size) < 0 || listen(fd, STATUS_BACKLOG) < 0)
 		rc = -errno;
 	if (rc) {
 		close(fd);

@@ -581,6 +581,24 @@ static void those_who_wait_leave_room_for_others(void **state)
 		close(fds[i]);
 }
 
+/* Before the server comes to look. */
+static void many_may_knock_at_once(void **state)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	struct bench *b = *state;
+	int fds[500];
+
+	start(b);
+	strcpy(a.sun_path, b->socket_path);
+	for (size_t i = 0; i < 500; i++) {
+		fds[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		assert_int_equal(connect(fds[i], (struct sockaddr *)&a, sizeof a), 0);
+	}
+	exchange(b, fds[499], GET("/version"), "3.0.0");
+	for (size_t i = 0; i < 499; i++)
+		close(fds[i]);
+}
+
 static void the_socket_is_for_root_and_the_group(void **state)
 {
 	struct bench *b = *state;
@@ -693,6 +711,7 @@ int main(void)
 		SERVER_TEST(those_who_wait_are_told_that_the_server_stops),
 		SERVER_TEST(nothing_is_begun_while_the_server_stops),
 		SERVER_TEST(those_who_wait_leave_room_for_others),
+		SERVER_TEST(many_may_knock_at_once),
 		SERVER_TEST(the_socket_is_for_root_and_the_group),
 		SERVER_TEST(a_second_router_is_refused),
 		SERVER_TEST(stale_sockets_go_and_other_files_stay),
