@@ -35,6 +35,21 @@ static void on_saved(void *ctx, size_t universe, uint64_t ticket)
 		ipam_on_saved(ipam, ticket, mono_now());
 }
 
+/* The new id is durable before anything is done in its name. When the disk refuses it, on_disk says
+ * so, and when to try again. */
+static void renew(struct daemon *d)
+{
+	uint64_t id = random_id();
+	struct why why;
+
+	d->renew_id = ipam_store_set_id(d->store, d->state.name, id, &why) != 0;
+	if (d->renew_id)
+		return;
+	d->state.store_id = id;
+	daemon_save_state(d);
+	engine_set_store(d->engine, id, mono_now());
+}
+
 static void on_disk(void *ctx, const char *reason)
 {
 	struct daemon *d = ctx;
@@ -42,6 +57,8 @@ static void on_disk(void *ctx, const char *reason)
 
 	for (size_t i = 0; (ipam = engine_ipam(d->engine, i)); i++)
 		ipam_on_disk(ipam, reason, mono_now());
+	if (!reason && d->renew_id)
+		renew(d);
 }
 
 static int open_store(struct daemon *d, struct why *why)
@@ -279,21 +296,6 @@ void addresses_close(struct daemon *d)
 }
 
 /* ---- the turn of the loop ---- */
-
-/* The new id is durable before anything is done in its name. */
-static void renew(struct daemon *d)
-{
-	uint64_t id = random_id();
-	struct why why;
-
-	if (ipam_store_set_id(d->store, d->state.name, id, &why)) {
-		on_disk(d, why.text);
-		return;
-	}
-	d->state.store_id = id;
-	daemon_save_state(d);
-	engine_set_store(d->engine, id, mono_now());
-}
 
 void addresses_do(struct daemon *d, const struct engine_action *action)
 {

@@ -54,6 +54,7 @@ struct daemon {
 	struct attach_id *living; /* containers with an interface, when last listed */
 	size_t living_count;
 	bool former_life; /* our rows were lost: we may have voted, or given away */
+	bool renew_id;	  /* a new store id that the disk refused */
 
 	uint64_t persist_ticket; /* a generation that waits for the disk; 0 none */
 

@@ -294,6 +294,9 @@ void ipam_start(struct ipam *i, struct mono now)
 		takeovers_forget(i);
 	}
 	tidy_rows(i);
+	/* Whoever told us of a former life will not tell us at the next start. */
+	if (i->election.barred)
+		out_save(i, IPAM_TABLE_FORMER, 0, "", 1);
 	if (i->ring_id) {
 		peers_ring_adopted(i);
 		ipam_refresh(i, (struct span){ 0, i->config.universe.size });

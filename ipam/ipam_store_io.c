@@ -52,6 +52,7 @@ struct ipam_store {
 	uint64_t since_ms; /* the queue is not empty since */
 	bool urgent, broken, stopping, finished;
 	char reason[REASON_SIZE]; /* when broken */
+	uint64_t failures;	  /* so many times it became broken */
 	size_t lost;		  /* changes, at the end */
 	uint64_t saved[IPAM_STORE_UNIVERSES_MAX];
 
@@ -59,6 +60,7 @@ struct ipam_store {
 	peer_name name;
 	uint64_t store_id;
 	uint64_t tickets[IPAM_STORE_UNIVERSES_MAX], told[IPAM_STORE_UNIVERSES_MAX];
+	uint64_t told_failures;
 	bool told_broken;
 };
 
@@ -162,12 +164,22 @@ static int write_queue(struct ipam_store *s, const struct queue *q, struct why *
 	return rc ? rc : database_commit(s->database, why);
 }
 
+/* 'lock' is held. */
+static void set_broken(struct ipam_store *s, const struct why *why)
+{
+	if (!s->broken)
+		s->failures++;
+	s->broken = true;
+	memcpy(s->reason, why->text, sizeof s->reason);
+}
+
 static void report(struct ipam_store *s, struct queue *done, int rc, const struct why *why)
 {
 	pthread_mutex_lock(&s->lock);
-	s->broken = rc != 0;
 	if (rc)
-		memcpy(s->reason, why->text, sizeof s->reason);
+		set_broken(s, why);
+	else
+		s->broken = false;
 	for (size_t u = 0; !rc && u < IPAM_STORE_UNIVERSES_MAX; u++)
 		if (done->tickets[u])
 			s->saved[u] = done->tickets[u];
@@ -259,10 +271,24 @@ static void *write_all(void *arg)
 
 /* ---- the loop thread ---- */
 
+/* A failure that is over already is told all the same: somebody may have been refused by it. */
+static void tell_state(struct ipam_store *s, uint64_t failures, bool broken, const char *reason)
+{
+	if (failures != s->told_failures && !s->told_broken) {
+		s->told_broken = true;
+		s->config.state(s->config.ctx, reason);
+	}
+	s->told_failures = failures;
+	if (s->told_broken && !broken) {
+		s->told_broken = false;
+		s->config.state(s->config.ctx, NULL);
+	}
+}
+
 static void on_async(struct ev_loop *loop, struct ev_async *w, int events)
 {
 	struct ipam_store *s = w->data;
-	uint64_t saved[IPAM_STORE_UNIVERSES_MAX];
+	uint64_t saved[IPAM_STORE_UNIVERSES_MAX], failures;
 	char reason[sizeof s->reason];
 	bool broken;
 
@@ -271,6 +297,7 @@ static void on_async(struct ev_loop *loop, struct ev_async *w, int events)
 	pthread_mutex_lock(&s->lock);
 	memcpy(saved, s->saved, sizeof saved);
 	memcpy(reason, s->reason, sizeof reason);
+	failures = s->failures;
 	broken = s->broken;
 	pthread_mutex_unlock(&s->lock);
 	for (size_t u = 0; u < IPAM_STORE_UNIVERSES_MAX; u++) {
@@ -279,10 +306,7 @@ static void on_async(struct ev_loop *loop, struct ev_async *w, int events)
 		s->told[u] = saved[u];
 		s->config.saved(s->config.ctx, u, saved[u]);
 	}
-	if (broken == s->told_broken)
-		return;
-	s->told_broken = broken;
-	s->config.state(s->config.ctx, broken ? reason : NULL);
+	tell_state(s, failures, broken, reason);
 }
 
 /* Signals are the loop's. */
@@ -389,6 +413,16 @@ uint64_t ipam_store_id(const struct ipam_store *s, peer_name *name)
 	return s->store_id;
 }
 
+/* The writer sees to it that it is told when the disk works again. 'disk' is held. */
+static void report_failure(struct ipam_store *s, const struct why *why)
+{
+	pthread_mutex_lock(&s->lock);
+	set_broken(s, why);
+	ev_async_send(s->config.loop, &s->async);
+	pthread_cond_signal(&s->wake);
+	pthread_mutex_unlock(&s->lock);
+}
+
 int ipam_store_set_id(struct ipam_store *s, peer_name name, uint64_t store_id, struct why *why)
 {
 	int rc;
@@ -396,6 +430,8 @@ int ipam_store_set_id(struct ipam_store *s, peer_name name, uint64_t store_id, s
 	MUST(name != PEER_NAME_NONE && name <= PEER_NAME_MAX && store_id != 0);
 	pthread_mutex_lock(&s->disk);
 	rc = database_set_store_id(s->database, name, store_id, why);
+	if (rc)
+		report_failure(s, why);
 	pthread_mutex_unlock(&s->disk);
 	if (!rc) {
 		s->name = name;

@@ -57,7 +57,8 @@ void ipam_store_close(struct ipam_store *s);
 
 /* The store id (0: none yet) and the peer it was made for. */
 uint64_t ipam_store_id(const struct ipam_store *s, peer_name *name);
-/* Durable when it returns 0; else a negative errno with 'why', and the old one holds. */
+/* Durable when it returns 0; else a negative errno with 'why', and the old one holds; state() is
+ * told as well, and when it is worth another try. */
 int ipam_store_set_id(struct ipam_store *s, peer_name name, uint64_t store_id, struct why *why);
 
 /* Number 'universe' (below IPAM_STORE_UNIVERSES_MAX) stands for this prefix from now on.  The rows

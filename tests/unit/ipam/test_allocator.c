@@ -128,6 +128,23 @@ static void v5_a_lost_disk_bars_from_voting(void **state)
 	world_free(w);
 }
 
+/* Who knows of a former life from elsewhere tells before the start, once. */
+static void a_former_life_is_not_forgotten(void **state)
+{
+	struct world *w = world_new(5, 1, "10.32.0.0/28", IPAM_CONSENSUS, 1);
+	struct host *h = &w->hosts[0];
+
+	(void)state;
+	rows_push(&h->disk, IPAM_TABLE_FORMER, 0, "", 1, 0);
+	world_start(w, 0);
+	rows_clear(&h->disk);
+	world_sync(w, 0);
+	world_crash(w, 0);
+	world_start(w, 0);
+	assert_true(h->ipam->election.barred);
+	world_free(w);
+}
+
 /* V6: one run of a ring suffices to belong to it; the rest may come in any order. */
 static void v6_first_ring_heard_wins(void **state)
 {
@@ -1187,6 +1204,7 @@ int main(void)
 		cmocka_unit_test(v2_everybody_acts_on_hearing),
 		cmocka_unit_test(no_majority_no_ring),
 		cmocka_unit_test(v5_a_lost_disk_bars_from_voting),
+		cmocka_unit_test(a_former_life_is_not_forgotten),
 		cmocka_unit_test(v6_first_ring_heard_wins),
 		cmocka_unit_test(observers_call_for_an_election_but_do_not_vote),
 		cmocka_unit_test(routers_launched_one_after_the_other_leave_it_to_the_first),

@@ -293,6 +293,26 @@ static void a_refusal_is_told_once_and_nothing_is_acknowledged(void **state)
 	start_and_check(t, 11, 11);
 }
 
+static void a_store_id_that_is_refused_can_be_tried_again(void **state)
+{
+	struct store_test *t = *state;
+	peer_name name;
+
+	faulty_disk_on(1);
+	start(t);
+	assert_int_equal(ipam_store_set_id(t->store, 3, 4, &t->why), 0);
+	faulty_disk_fail_syncs(0, 1, false);
+	assert_int_equal(ipam_store_set_id(t->store, 3, 5, &t->why), -EIO);
+	assert_int_equal(ipam_store_id(t->store, &name), 4);
+	RUN_UNTIL(t, t->failures == 1 && t->recoveries == 1);
+	assert_int_equal(ipam_store_set_id(t->store, 3, 5, &t->why), 0);
+	faulty_disk_cut_power();
+	close_store(t);
+	faulty_disk_back();
+	start(t);
+	assert_int_equal(ipam_store_id(t->store, &name), 5);
+}
+
 static void closing_on_a_dead_disk_ends(void **state)
 {
 	struct store_test *t = *state;
@@ -380,6 +400,7 @@ int main(void)
 		TEST_IN_MEMORY(a_sync_of_the_main_file_fails),
 		TEST_IN_MEMORY(a_write_that_failed_is_repeated),
 		TEST(a_refusal_is_told_once_and_nothing_is_acknowledged),
+		TEST(a_store_id_that_is_refused_can_be_tried_again),
 		TEST(closing_on_a_dead_disk_ends),
 		TEST(a_full_disk_is_survived),
 		TEST(a_start_on_a_full_disk_says_so),
