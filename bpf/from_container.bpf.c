@@ -1,7 +1,9 @@
 /* At the host's end of a container's veth: what the container sends.
  *
- * Known unicast goes straight to where it lives.  All else passes, to the bridge and the router.
+ * Known unicast goes straight to where it lives; who has a known IP address is answered on the
+ * spot. All else passes, to the bridge and the router.
  */
+#include "answer.bpf.h"
 #include "decide.bpf.h"
 #include "vxlan.bpf.h"
 
@@ -22,11 +24,13 @@ int weave_container(struct __sk_buff *skb)
 	struct fastdp_endpoint *to;
 	struct fastdp_port *port;
 
-	if (!c || data + ETH_HLEN > end || is_group(to_mac) || skb->vlan_present)
+	if (!c || data + ETH_HLEN > end || skb->vlan_present)
 		return PASS;
 	port = bpf_map_lookup_elem(&ports, &ifindex);
 	if (!port)
 		return PASS;
+	if (is_group(to_mac))
+		return same_mac(from_mac, port->mac) ? answer(skb, port) : PASS;
 	to = find_endpoint(port->segment, to_mac);
 	if (to && to->where == FASTDP_AT_PEER)
 		peer = bpf_map_lookup_elem(&peers, &to->number);

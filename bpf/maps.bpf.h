@@ -40,6 +40,14 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, FASTDP_ADDRESSES_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct fastdp_ip);
+	__type(value, struct fastdp_ip_mac);
+} addresses __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, FASTDP_PEERS_MAX);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, uint32_t);

@@ -420,6 +420,18 @@ static void do_endpoint(struct fastdp_io *f, const struct fastdp_op *op)
 	set_endpoint(f, &key, &value);
 }
 
+static void do_address(struct fastdp_io *f, const struct fastdp_op *op)
+{
+	struct fastdp_ip key = { op->segment, fastdp_address_of(op->ip) };
+	struct fastdp_ip_mac value = { { 0 }, { 0 } };
+
+	memcpy(value.mac, op->mac.b, sizeof value.mac);
+	if (op->remove)
+		fastdp_map_remove(&f->maps, MAP_ADDRESSES, &key);
+	else
+		set(f, MAP_ADDRESSES, &key, &value, "addresses");
+}
+
 /* ---- the device ---- */
 
 static int make_device(struct fastdp_io *f, struct why *why)
@@ -600,7 +612,8 @@ void fastdp_io_flush(struct fastdp_io *f)
 			do_endpoint(f, &op);
 			break;
 		case FASTDP_OP_ADDRESS:
-			break; /* containers ask by broadcast, which sleeve carries */
+			do_address(f, &op);
+			break;
 		case FASTDP_OP_PING:
 			do_ping(f, &op);
 			break;

@@ -14,8 +14,8 @@
 
 /* As they are called in bpf/maps.bpf.h, in the order of the enum. */
 static const char *const map_names[MAPS_COUNT] = {
-	"config",   "ports",   "endpoints", "peers",  "sources",
-	"sessions", "traffic", "drops",	    "events",
+	"config",  "ports",    "endpoints", "addresses", "peers",
+	"sources", "sessions", "traffic",   "drops",	 "events",
 };
 
 static int say_nothing(enum libbpf_print_level level, const char *format, va_list args)
@@ -99,13 +99,13 @@ static bool find_old(struct old_maps *old, struct fastdp_bpf *programs, int ifin
 	close(fd);
 	for (uint32_t i = 0; i < info.nr_map_ids && i < OLD_MAPS_MAX; i++)
 		keep_if_wanted(old, programs, ids[i]);
+	/* The program at the device uses neither ports nor addresses: they are told anew. */
 	for (unsigned i = 0; i < MAPS_COUNT; i++)
-		if (old->fds[i] < 0 && i != MAP_PORTS)
+		if (old->fds[i] < 0 && i != MAP_PORTS && i != MAP_ADDRESSES)
 			return false;
 	return same_layout(old);
 }
 
-/* The program at the VXLAN device does not use the ports: they are told anew in a moment. */
 static void reuse_old(struct fastdp_bpf *programs, const struct old_maps *old)
 {
 	for (unsigned i = 0; i < MAPS_COUNT; i++) {

@@ -13,12 +13,13 @@
 
 #include <stdint.h>
 
-#define FASTDP_LAYOUT 1u
+#define FASTDP_LAYOUT 2u
 
 /* Peers beyond that are reached by sleeve; each costs 32 bytes on every CPU. */
 #define FASTDP_PEERS_MAX 4096u
 #define FASTDP_ENDPOINTS_MAX 262144u
 #define FASTDP_PORTS_MAX 16384u
+#define FASTDP_ADDRESSES_MAX 262144u
 /* Of connections that are up, and of those of an earlier life of the daemon for a while. */
 #define FASTDP_SESSIONS_MAX 8192u
 #define FASTDP_EVENTS_SIZE (256u * 1024u) /* ring, a power of two */
@@ -66,6 +67,17 @@ struct fastdp_port {
 /* IPv4 as ::ffff:a.b.c.d. Network order. */
 struct fastdp_address {
 	uint8_t b[16];
+};
+
+/* (segment, IP address) -> the only MAC that has it */
+struct fastdp_ip {
+	uint32_t segment;
+	struct fastdp_address ip;
+};
+
+struct fastdp_ip_mac {
+	uint8_t mac[6];
+	uint8_t zero[2];
 };
 
 enum {

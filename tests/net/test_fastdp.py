@@ -312,6 +312,45 @@ def test_a_moved_container_is_found_at_once(lab, say):
             "pings by fastdp to its new host")
 
 
+def asks(ip):
+    """Frames that ask who has this address: ARP requests, neighbour solicitations."""
+    address = ipaddress.ip_address(ip).packed
+    if len(address) == 4:
+        return lambda f: f[12:14] == b"\x08\x06" and f[20:22] == b"\0\1" and f[38:42] == address
+    return lambda f: f[12:14] == b"\x86\xdd" and f[54:55] == b"\x87" and f[62:78] == address
+
+
+@pytest.mark.parametrize("mine, other, bystander, unknown", [
+    ("10.2.1.11/24", "10.2.1.12/24", "10.2.1.13/24", "10.2.1.99"),
+    ("fd02::1/64", "fd02::2/64", "fd02::3/64", "fd02::99")], ids=["arp", "nd"])
+def test_who_has_a_known_address_is_answered_on_the_spot(pair, mine, other, bystander, unknown):
+    a, b = pair
+    box, far, third = a.container(mine), b.container(other), b.container(bystander)
+    target = other.split("/")[0]
+    wait_until(10, lambda: box.reaches(target) and box.reaches(third.ip), "ping")
+    with far.capture("ethwe", asks(target)) as asked, third.capture("ethwe", asks(unknown)) as heard:
+        for _ in range(3):
+            box.run("ip neigh flush dev ethwe")
+            assert box.reaches(target)
+        # Broadcasts go on as before: the last one is heard, so the first ones would have been.
+        box.reaches(unknown)
+        wait_until(10, lambda: heard.frames, "a question about an address that nobody has")
+    broadcast = [f for f in asked.frames if f[0] & 1]
+    assert not broadcast
+
+
+def test_an_address_given_to_another_container(pair):
+    a, b = pair
+    first = b.container("10.2.1.30/24")
+    wait_until(10, lambda: a.box.reaches("10.2.1.30"), "ping")
+    b.weave("detach", "10.2.1.30/24", first.name)
+    second = a.container("10.2.1.30/24")
+    a.box.run("ip neigh flush dev ethwe")
+    wait_until(10, lambda: a.box.reaches("10.2.1.30"), "ping the new one")
+    assert second.ip == "10.2.1.30"
+    wait_until(10, lambda: b.box.reaches("10.2.1.30"), "also from the other host")
+
+
 def test_macs_that_the_bridge_learns(pair):
     """Somebody plugs an interface of his own into our bridge."""
     a, b = pair

@@ -221,7 +221,8 @@ static void draw_spots(struct world *w)
 /* As the router programs them: who cannot be reached has nothing. */
 static void program(struct world *w)
 {
-	static const char *const maps[] = { "ports", "endpoints", "peers", "sources", "sessions" };
+	static const char *const maps[] = { "ports",   "endpoints", "peers",
+					    "sources", "sessions",  "addresses" };
 	struct fastdp_config config = { FASTDP_LAYOUT, 7, 8, 1514, UDP_PORT, 0 };
 	struct fastdp_port port = { .segment = 0 };
 	uint32_t zero = 0, ifindex = PORT_IFINDEX;
@@ -740,6 +741,160 @@ static void each_pong_is_told_once(void **state)
 	world_free(w);
 }
 
+/* ---- who has this address? ---- */
+
+static void set_address(struct ip_addr ip, struct mac mac)
+{
+	struct fastdp_ip key = { .segment = 0 };
+	struct fastdp_ip_mac value = { { 0 }, { 0 } };
+
+	if (ip.family == 4) {
+		key.ip.b[10] = key.ip.b[11] = 0xff;
+		memcpy(key.ip.b + 12, ip.b, 4);
+	} else {
+		memcpy(key.ip.b, ip.b, 16);
+	}
+	memcpy(value.mac, mac.b, 6);
+	set("addresses", &key, &value);
+}
+
+static size_t make_arp(uint8_t *p, struct mac from, const uint8_t *sender, const uint8_t *target)
+{
+	memset(p, 0, 60);
+	memset(p, 0xff, 6);
+	memcpy(p + 6, from.b, 6);
+	hex("0806 0001 0800 06 04 0001", p + 12);
+	memcpy(p + 22, from.b, 6);
+	memcpy(p + 28, sender, 4);
+	memcpy(p + 38, target, 4);
+	return 42;
+}
+
+static void arp_is_answered_for_known_addresses(void **state)
+{
+	static const uint8_t me[4] = { 10, 32, 0, 1 }, known[4] = { 10, 32, 0, 2 },
+			     unknown[4] = { 10, 32, 0, 3 }, none[4] = { 0 };
+	struct mac far = mac_of(0xfa2);
+	struct outcome out;
+	uint8_t frame[60], wanted[60];
+	struct world *w;
+	size_t size;
+
+	(void)state;
+	if (!programs)
+		skip();
+	w = world_new(3, false);
+	set_address((struct ip_addr){ 4, { 10, 32, 0, 2 } }, far);
+	set_address((struct ip_addr){ 4, { 10, 32, 0, 1 } }, w->spots[0].mac);
+	size = make_arp(frame, w->spots[0].mac, me, known);
+	out = run(programs->progs.weave_container, frame, size, 0);
+	assert_int_equal(out.verdict, REDIRECTED);
+	make_arp(wanted, far, known, me);
+	memcpy(wanted, w->spots[0].mac.b, 6);
+	wanted[21] = 2; /* reply */
+	memcpy(wanted + 32, w->spots[0].mac.b, 6);
+	assert_int_equal(out.size, size);
+	assert_memory_equal(out.data, wanted, size);
+
+	/* Nobody's; one's own; a probe; an announcement; a reply; another's MAC; cut. */
+	for (unsigned i = 0; i < 8; i++) {
+		size = make_arp(frame, w->spots[0].mac,
+				i == 2	 ? none
+				: i == 3 ? known
+					 : me,
+				i == 0	 ? unknown
+				: i == 1 ? me
+					 : known);
+		if (i == 4)
+			frame[21] = 2;
+		if (i == 5)
+			frame[11] ^= 1;
+		if (i == 6)
+			frame[27] ^= 1;
+		if (i == 7)
+			size--;
+		out = run(programs->progs.weave_container, frame, size, 0);
+		assert_int_equal(out.verdict, PASSED);
+		assert_memory_equal(out.data, frame, size);
+	}
+	world_free(w);
+}
+
+/* RFC 4861 4.3: who has fd02::<target>, asks fd02::1 */
+static size_t make_solicitation(struct made_frame *f, struct mac from, uint8_t target)
+{
+	uint8_t *ip = f->data + 14, *icmp = ip + 40;
+
+	make_ipv6(f, mac_of(0), from, 40 + 32, PROTOCOL_ICMPV6);
+	hex("3333ff000002", f->data);
+	ip[7] = 255;
+	hex("fd020000000000000000000000000001 ff0200000000000000000001ff000002", ip + 8);
+	memset(icmp, 0, 32);
+	icmp[0] = 135;
+	hex("fd02000000000000000000000000 00", icmp + 8);
+	icmp[23] = target;
+	icmp[24] = 1;
+	icmp[25] = 1;
+	memcpy(icmp + 26, from.b, 6);
+	put16(icmp + 2, transport_checksum(ip));
+	return f->size;
+}
+
+static void neighbour_solicitations_are_answered(void **state)
+{
+	struct ip_addr known = { 6, { 0xfd, 2, [15] = 2 } };
+	static struct made_frame f;
+	struct mac far = mac_of(0xfa2);
+	uint8_t expected[24];
+	const uint8_t *ip;
+	struct outcome out;
+	struct world *w;
+	size_t size;
+
+	(void)state;
+	if (!programs)
+		skip();
+	w = world_new(3, true);
+	set_address(known, far);
+	size = make_solicitation(&f, w->spots[0].mac, 2);
+	out = run(programs->progs.weave_container, f.data, size, 0);
+	assert_int_equal(out.verdict, REDIRECTED);
+	assert_int_equal(out.size, size);
+	assert_memory_equal(out.data, w->spots[0].mac.b, 6);
+	assert_memory_equal(out.data + 6, far.b, 6);
+	ip = out.data + 14;
+	assert_memory_equal(ip + 8, known.b, 16);
+	assert_memory_equal(ip + 24, f.data + 14 + 8, 16);
+	assert_int_equal(ip[7], 255);
+	assert_int_equal(ip[40], 136);
+	hex("60000000 fd020000000000000000000000000002 0201", expected);
+	assert_memory_equal(ip + 44, expected, 22);
+	assert_memory_equal(ip + 66, far.b, 6);
+	assert_int_equal(transport_checksum(ip), 0);
+
+	/* Nobody's; duplicate address detection; a hop limit of who is not on the link; without
+	 * option; another type; another code. */
+	for (unsigned i = 0; i < 6; i++) {
+		size = make_solicitation(&f, w->spots[0].mac, i ? 2 : 3);
+		if (i == 1)
+			memset(f.data + 14 + 8, 0, 16);
+		if (i == 2)
+			f.data[14 + 7] = 254;
+		if (i == 3) {
+			size -= 8;
+			put16(f.data + 14 + 4, 24);
+		}
+		if (i == 4)
+			f.data[14 + 40] = 136;
+		if (i == 5)
+			f.data[14 + 41] = 1;
+		out = run(programs->progs.weave_container, f.data, size, 0);
+		assert_int_equal(out.verdict, PASSED);
+		assert_memory_equal(out.data, f.data, size);
+	}
+	world_free(w);
+}
+
 static int say_nothing(enum libbpf_print_level level, const char *format, va_list args)
 {
 	(void)level;
@@ -757,6 +912,8 @@ int main(void)
 		cmocka_unit_test(what_is_too_large_is_left_to_the_router),
 		cmocka_unit_test(pings_are_answered_with_proof),
 		cmocka_unit_test(each_pong_is_told_once),
+		cmocka_unit_test(arp_is_answered_for_known_addresses),
+		cmocka_unit_test(neighbour_solicitations_are_answered),
 	};
 	int failed;
 
