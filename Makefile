@@ -47,7 +47,7 @@ CFLAGS := -std=gnu11 -g $(OPTIMIZE) -fno-strict-aliasing -fno-omit-frame-pointer
 	-fstack-protector-strong $(SAN) $(WARN)
 CPPFLAGS := -D_GNU_SOURCE -DWEAVE_VERSION='"$(VERSION)"' -Iinclude -isystem $(O)/bpf -MMD -MP
 LDFLAGS := $(SAN)
-LIBS := -lbpf -lev -lpcap -lmnl -lsodium -lmicrohttpd -ljansson -lnftables -lsqlite3 -lm
+LIBS := -lbpf -lev -lpcap -lmnl -lsodium -lcap-ng -lseccomp -lmicrohttpd -ljansson -lnftables -lsqlite3 -lm
 # LIBCRYPTO= (empty) builds without OpenSSL: libsodium does all ciphers, half as fast.
 LIBCRYPTO ?= -lcrypto
 LIBS += $(LIBCRYPTO)

@@ -15,6 +15,7 @@
 #include <weave/alloc.h>
 
 #include "daemon.h"
+#include "privileges_io.h"
 
 static void write_line(void *ctx, enum log_level level, const char *line)
 {
@@ -96,6 +97,7 @@ static int run(struct weaver_options *o)
 			 WEAVE_VERSION, name, d->config.gossip.nickname, o->port,
 			 (unsigned long long)d->state.generation,
 			 d->passwords ? "encrypted" : "in clear");
+		privileges_drop(&d->log);
 		report(o->ready_fd, "ready %s\n", name);
 		ev_run(loop, 0);
 		log_info(&d->log, "router %s stopped", name);

@@ -5,11 +5,11 @@ import os
 import pathlib
 import re
 import socket
+import struct
+import threading
 import time
 
-import pytest
-
-from lab import Lab, wait_until
+from lab import wait_until
 
 SECRET = "correct horse battery staple"
 MARK = b"inner-bytes-of-a-container"
@@ -373,3 +373,90 @@ def test_a_change_can_be_taken_back_or_forced(lab):
     code = b.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}",
                   "http://127.0.0.1:6784/password"])
     assert code == "403"
+
+
+# --- garbage -------------------------------------------------------------------------------------
+
+# The whole of it by hand: WEAVE_GARBAGE=100000 python3 tests/run.py net tests/net/test_password.py
+GARBAGE = int(os.environ.get("WEAVE_GARBAGE", "8000"))
+AT_ONCE = 40
+# A valid share (of the draft's vectors), so that answering costs the router what it costs most.
+SHARE = bytes.fromhex("d6bac480f2c386c394efc7c47adb9925dcd2630b64f240c50f8d0eec482b9157")
+
+
+def tlv(kind, value):
+    return struct.pack("!BH", kind, len(value)) + value
+
+
+def garbage(number):
+    """What the connection of that number says."""
+    keys = tlv(9, b"\1") + tlv(10, SHARE) + tlv(11, os.urandom(16))
+    hello = b"weave\3\3" + struct.pack("!IB", len(keys) + 1, 1) + keys
+    return [os.urandom(40), b"weave\3\3" + os.urandom(200), hello, hello,
+            hello + struct.pack("!IB", 33, 3) + os.urandom(32), b"weave\1\2", b"", hello[:30],
+            b"weave\3\3\0\0\7\377\1" + bytes(2000)][number % 9]
+
+
+def pour(place, ip, count, stop):
+    """Connections that talk garbage, AT_ONCE of them at any time; how many there were."""
+    def body():
+        open_ones, done = [], 0
+        while done < count and not stop.is_set():
+            s = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            with contextlib.suppress(OSError):
+                s.settimeout(5)
+                s.connect((ip, 6783))
+                s.sendall(garbage(done))
+            open_ones.append(s)
+            done += 1
+            if len(open_ones) >= AT_ONCE:
+                open_ones.pop(0).close()
+        for s in open_ones:
+            s.close()
+        return done
+    return place.inside(body)
+
+
+def test_garbage_disturbs_nobody_and_costs_no_memory(lab, say):
+    lan = lab.lan()
+    a, b, evil = lan.host("a"), lan.host("b"), lan.host("evil")
+    a.launch("--password", SECRET)
+    b.launch("--password", SECRET, a.ip)
+    wait_until(10, lambda: a.is_meshed(b) and b.is_meshed(a), "the two are connected")
+    ca, cb = a.container("10.2.1.1/24"), b.container("10.2.1.2/24")
+    wait_until(10, lambda: ca.reaches(cb.ip), "containers reach each other")
+    stop = threading.Event()
+    pour(evil, a.ip, GARBAGE // 10, stop)  # what it takes once it has taken
+    before_kb, before_s, begin = a.memory_kb(), a.cpu_seconds(), time.monotonic()
+    ping = Ping(ca, cb.ip)
+    counts = []
+    thread = threading.Thread(target=lambda: counts.append(pour(evil, a.ip, GARBAGE, stop)))
+    thread.start()
+    try:
+        # An honest router at the very address from which all that comes gets in.
+        evil.launch("--password", SECRET, a.ip)
+        wait_until(30, lambda: evil.is_meshed(a), "the honest one is in")
+        assert thread.is_alive(), "it was over before the honest one came"
+        while thread.is_alive():
+            assert "Encryption: enabled" in a.weave("status")
+            assert a.is_running()
+            thread.join(0.5)
+    finally:
+        stop.set()
+        thread.join()
+    took, cpu = time.monotonic() - begin, a.cpu_seconds() - before_s
+    grown = a.memory_kb() - before_kb
+    say(f"{counts[0]} garbage connections in {took:.1f} s: {cpu:.2f} s CPU "
+        f"({1e6 * cpu / counts[0]:.0f} us each), {grown} kB more memory")
+    assert counts[0] == GARBAGE
+    assert ping.lost() == 0
+    assert a.established() == ["b", "evil"]
+    assert grown < 4096
+    report = a.report()["Router"]["AuthenticationFailures"]
+    assert report["Puzzles"] > 0
+    assert [s["Address"] for s in report["Addresses"]] == [evil.ip]
+    assert metric(a, "weave_authentication_failures_total") > 0
+    assert "handshakes from " + evil.ip in a.weave("status")
+    # One line a second at most.
+    lines = [line for line in a.log().splitlines() if "failed" in line and "address=<-" in line]
+    assert len(lines) <= took + 12
