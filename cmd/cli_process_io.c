@@ -420,9 +420,11 @@ static bool hide_password(struct weaver_options *o, struct launch *l)
 			l->password_fd = fcntl(fds[0], F_DUPFD_CLOEXEC, 10);
 			close(fds[0]);
 			close(fds[1]);
-		} else {
-			complain("cannot pass the password to", "weaver");
+			/* Without it the router would talk in clear. */
+			ok = l->password_fd >= 0;
 		}
+		if (!ok)
+			complain("cannot pass the password to", "weaver");
 	}
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
 		char *at;

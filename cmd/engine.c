@@ -1,5 +1,7 @@
 #include <weave/engine.h>
 
+#include <sodium.h>
+
 #include <weave/alloc.h>
 #include <weave/must.h>
 
@@ -64,7 +66,7 @@ struct ipam *engine_ipam(struct engine *e, size_t universe)
 }
 
 /* Hands one of gossip's actions to those it is for; false when it is the world's business. */
-static bool carry_out(struct engine *e, const struct gossip_action *a, struct mono now)
+static bool carry_out(struct engine *e, struct gossip_action *a, struct mono now)
 {
 	switch (a->type) {
 	case GOSSIP_DIAL:
@@ -76,6 +78,7 @@ static bool carry_out(struct engine *e, const struct gossip_action *a, struct mo
 	case GOSSIP_UP:
 		engine_ipam_do(&e->ipam, a, now);
 		router_on_up(e->router, a->conn, a->peer, a->address, &a->secret, now);
+		sodium_memzero(&a->secret, sizeof a->secret);
 		return true;
 	case GOSSIP_DOWN:
 		engine_ipam_do(&e->ipam, a, now);

@@ -131,10 +131,18 @@ void conns_free(struct gossip *g)
 		conn_free(list_entry(g->conns_in_order.next, struct conn, in_order));
 }
 
-/* What we said could serve to test one guess of the password. */
+/* We computed for the other end, and what we said may serve to test a guess of the password; it has
+ * proved nothing, and, if it was refused since, never will. */
 static bool awaits_proof(const struct conn *c)
 {
-	return c->handshake && c->handshake->state == HANDSHAKE_CONFIRM;
+	return c->handshake && c->handshake->keys.theirs > 0 && !c->handshake->keys.agreed;
+}
+
+/* Once our proof is on its way the other end takes records only, which we cannot make yet. */
+static bool has_proved_alone(const struct conn *c)
+{
+	return c->outbound && c->handshake && c->handshake->keys.proof_size > 0 &&
+	       !c->sealer.sealed;
 }
 
 static bool is_about_password(const struct conn *c, const struct why *why)
@@ -231,9 +239,7 @@ void conn_close(struct conn *c, const struct why *why)
 {
 	struct gossip *g = c->owner;
 	bool dialling = c->state == CONN_DIALLING;
-	/* Once our proof is on its way the other end takes records only, which we cannot make yet.
-	 */
-	bool can_say = c->version != 0 && !(c->outbound && awaits_proof(c));
+	bool can_say = c->version != 0 && !has_proved_alone(c);
 
 	MUST(c->state != CONN_CLOSING);
 	ended(c, why);
@@ -494,12 +500,14 @@ static bool is_knocking(const struct conn *c)
 
 static unsigned knocking_from(const struct gossip *g, struct ip_addr ip)
 {
+	struct ip_addr network = strangers_network(ip);
 	unsigned count = 0;
 
 	for (struct list *l = g->conns_in_order.next; l != &g->conns_in_order; l = l->next) {
 		const struct conn *c = list_entry(l, struct conn, in_order);
 
-		count += is_knocking(c) && ip_compare(c->remote.ip, ip) == 0;
+		count += is_knocking(c) &&
+			 ip_compare(strangers_network(c->remote.ip), network) == 0;
 	}
 	return count;
 }

@@ -2,10 +2,20 @@
 
 #include <stdio.h>
 
+#include <sodium.h>
+
 #include <weave/alloc.h>
 #include <weave/must.h>
 
 /* ---- actions ---- */
+
+/* There were secrets among them. */
+static void free_actions(struct gossip *g)
+{
+	if (g->actions)
+		sodium_memzero(g->actions, g->actions_room * sizeof *g->actions);
+	mem_free(g->actions);
+}
 
 static void grow_actions(struct gossip *g)
 {
@@ -14,7 +24,7 @@ static void grow_actions(struct gossip *g)
 
 	for (size_t i = 0; i < g->actions_count; i++)
 		ring[i] = g->actions[(g->actions_first + i) % g->actions_room];
-	mem_free(g->actions);
+	free_actions(g);
 	g->actions = ring;
 	g->actions_room = room;
 	g->actions_first = 0;
@@ -70,6 +80,7 @@ bool gossip_next_action(struct gossip *g, struct gossip_action *action)
 	q = &g->actions[g->actions_first];
 	*action = q->action;
 	g->action_owned = q->owned;
+	sodium_memzero(&q->action.secret, sizeof q->action.secret);
 	g->actions_first = (g->actions_first + 1) % g->actions_room;
 	g->actions_count--;
 	return true;
@@ -127,7 +138,7 @@ void gossip_free(struct gossip *g)
 	for (size_t i = 0; i < g->actions_count; i++)
 		mem_free(g->actions[(g->actions_first + i) % g->actions_room].owned);
 	mem_free(g->action_owned);
-	mem_free(g->actions);
+	free_actions(g);
 	mem_free(g->mesh);
 	table_fini(&g->conns);
 	table_fini(&g->peers);

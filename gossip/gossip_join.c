@@ -10,6 +10,8 @@
 
 #include <stdio.h>
 
+#include <sodium.h>
+
 #include <weave/must.h>
 
 static void refuse(struct conn *c, enum why_reason reason, const char *text)
@@ -184,6 +186,8 @@ void join_confirmed(struct conn *c)
 	a->peer = c->hello.name;
 	a->address = (struct netaddr){ c->remote.ip, c->hello.port };
 	a->secret = c->secret;
+	/* Keys of all times follow from it: from here on it is the data path's alone. */
+	sodium_memzero(c->secret.secret, sizeof c->secret.secret);
 	targets_peer_up(g, c);
 	passwords_confirmed(c);
 	c->link_due = mono_after(g->now, LINK_DELAY_MS);

@@ -303,7 +303,8 @@ void target_conn_ended(struct dial_target *t, const struct conn *c, const struct
 		succeed(g, t);
 		return;
 	}
-	if (why->reason == WHY_SELF && t->text)
+	/* By the HELLO that we read: anybody may say SELF in a CLOSE. */
+	if (why->reason == WHY_SELF && met == g->config.name && t->text)
 		mark_self(t);
 	else if ((met == PEER_NAME_NONE || !expected) && !g->stopped && dial_next(g, t))
 		return;

@@ -20,7 +20,7 @@ static void spend(struct allowance *a, uint32_t most, uint32_t per_second, struc
 	a->at = now;
 }
 
-static struct ip_addr network_of(struct ip_addr ip)
+struct ip_addr strangers_network(struct ip_addr ip)
 {
 	if (ip.family == 6)
 		memset(ip.b + 8, 0, 8);
@@ -61,7 +61,7 @@ void strangers_init(struct strangers *s, struct mono now)
 
 void strangers_failed(struct strangers *s, struct ip_addr from, struct mono now)
 {
-	struct ip_addr network = network_of(from);
+	struct ip_addr network = strangers_network(from);
 	const struct stranger *known = find(s, network);
 	struct stranger *row = known ? &s->rows[known - s->rows] : room_for(s, network, now);
 
@@ -73,7 +73,7 @@ void strangers_failed(struct strangers *s, struct ip_addr from, struct mono now)
 
 bool strangers_may_ask(const struct strangers *s, struct ip_addr from, struct mono now)
 {
-	const struct stranger *row = find(s, network_of(from));
+	const struct stranger *row = find(s, strangers_network(from));
 
 	if (row &&
 	    available(&row->allowance, STRANGER_FAILURES, STRANGER_FAILURES_PER_S, now) < ONE)
@@ -83,7 +83,7 @@ bool strangers_may_ask(const struct strangers *s, struct ip_addr from, struct mo
 
 uint64_t strangers_failures(const struct strangers *s, struct ip_addr from)
 {
-	const struct stranger *row = find(s, network_of(from));
+	const struct stranger *row = find(s, strangers_network(from));
 
 	return row ? row->failures : 0;
 }

@@ -38,6 +38,9 @@ struct strangers {
 	struct allowance all;
 };
 
+/* Whom an address counts for: itself, or of IPv6 its /64. */
+struct ip_addr strangers_network(struct ip_addr ip);
+
 void strangers_init(struct strangers *s, struct mono now);
 /* A handshake from or to there failed for its password. */
 void strangers_failed(struct strangers *s, struct ip_addr from, struct mono now);

@@ -100,6 +100,25 @@ static void both_ends_hold_one_secret_for_their_data_path(void **state)
 	}
 }
 
+/* Else whoever takes the memory of a router reads what passed before. */
+static void no_copy_of_that_secret_stays_in_gossip(void **state)
+{
+	struct world *w = two_hosts("secret", "secret", 21);
+
+	(void)state;
+	world_until(w, world_converged, 3000);
+	for (unsigned i = 1; i <= 2; i++) {
+		const struct gossip *g = w->host[i].g;
+		const struct conn *c = conn_of_peer(g, 3 - i);
+		const uint8_t *secret = w->host[i].secret.secret;
+
+		assert_true(w->host[i].secret.sealed && c->secret.sealed);
+		assert_null(memmem(c, sizeof *c, secret, 32));
+		assert_null(memmem(g->actions, g->actions_room * sizeof *g->actions, secret, 32));
+	}
+	world_over(w);
+}
+
 static void different_passwords_are_told_on_both_sides(void **state)
 {
 	struct world *w = two_hosts("secret", "wrong", 5);
@@ -478,21 +497,17 @@ static void strangers_hear_no_name(void **state)
 	}
 }
 
-/* A handshake with random shares and no proof: what costs us most.  'from': last byte of the
- * address. */
-static conn_id ask_in_vain(struct world *w, unsigned from)
+static conn_id ask_with(struct world *w, struct ip_addr from, const uint8_t share[32])
 {
 	struct gossip *g = w->host[1].g;
 	struct hello h = { .form = HELLO_KEYS, .key_share_size = 32, .has_session = true };
-	uint8_t frame[256], hash[64];
+	uint8_t frame[256];
 	struct writer writer = writer_over(frame, sizeof frame);
 	size_t mark;
 	struct why why;
-	conn_id conn = gossip_on_accepted(g, (struct netaddr){ host_ip(from), 1 }, at(w->now),
-					  &why);
+	conn_id conn = gossip_on_accepted(g, (struct netaddr){ from, 1 }, at(w->now), &why);
 
-	world_entropy(&w->rng, hash, sizeof hash);
-	crypto_core_ristretto255_from_hash(h.key_share, hash);
+	memcpy(h.key_share, share, 32);
 	preamble_encode(3, 3, &writer);
 	mark = session_begin(&writer, MESSAGE_HELLO);
 	hello_encode(&h, &writer);
@@ -500,6 +515,60 @@ static conn_id ask_in_vain(struct world *w, unsigned from)
 	gossip_on_received(g, conn, writer_bytes(&writer), at(w->now));
 	world_drain(w, 1);
 	return conn;
+}
+
+static void random_share(struct world *w, uint8_t share[32])
+{
+	uint8_t hash[64];
+
+	world_entropy(&w->rng, hash, sizeof hash);
+	crypto_core_ristretto255_from_hash(share, hash);
+}
+
+/* A handshake with random shares and no proof: what costs us most.  'from': last byte of the
+ * address. */
+static conn_id ask_in_vain(struct world *w, unsigned from)
+{
+	uint8_t share[32];
+
+	random_share(w, share);
+	return ask_with(w, host_ip(from), share);
+}
+
+/* However a stranger ends it: what it made us compute is counted. */
+static void no_end_of_a_handshake_is_free(void **state)
+{
+	static const uint8_t close[] = { 0, 0, 0, 5, MESSAGE_CLOSE, 0, 1, 0, 0 };
+	enum { CLOSES, SAYS_NOTHING_KNOWN, WRONG_TAG, NO_POINT, IDENTITY, ENDS };
+
+	(void)state;
+	for (int end = 0; end < ENDS; end++) {
+		struct world *w = world_new(1, 22);
+		struct gossip_counters c;
+
+		world_set_passwords(w, 1, "secret", NULL);
+		world_start_all(w);
+		for (unsigned i = 0; i < 2 * STRANGER_FAILURES; i++) {
+			uint8_t share[32], confirm[5 + TAG_SIZE] = { 0, 0, 0, 33, MESSAGE_CONFIRM };
+			struct bytes says = bytes_of(confirm, sizeof confirm);
+			conn_id conn;
+
+			random_share(w, share);
+			if (end == NO_POINT || end == IDENTITY)
+				memset(share, end == NO_POINT ? 0xff : 0, 32);
+			if (end == CLOSES)
+				says = bytes_of(close, sizeof close);
+			if (end == SAYS_NOTHING_KNOWN)
+				says = bytes_of("\0\0\0\1\377", 5);
+			conn = ask_with(w, host_ip(9), share);
+			gossip_on_received(w->host[1].g, conn, says, at(w->now));
+			world_drain(w, 1);
+			gossip_on_closed(w->host[1].g, conn, NULL, at(w->now));
+		}
+		gossip_counters(w->host[1].g, &c);
+		assert_int_equal(c.puzzles, STRANGER_FAILURES);
+		world_over(w);
+	}
 }
 
 static void who_fails_often_must_work_and_honest_peers_get_in(void **state)
@@ -550,6 +619,18 @@ static void nobody_pushes_others_out_of_their_handshake(void **state)
 		ask_in_vain(w, 9);
 	gossip_check(w->host[1].g);
 	assert_true(gossip_conn_find(w->host[1].g, honest, &info));
+	/* IPv6 addresses are free within a /64. */
+	for (unsigned i = 0; i < 10 * HANDSHAKES_MAX; i++) {
+		struct ip_addr ip = { .family = 6, .b = { 0xfd } };
+		uint8_t share[32];
+
+		random_share(w, share);
+		ip.b[14] = (uint8_t)(i >> 8);
+		ip.b[15] = (uint8_t)i;
+		ask_with(w, ip, share);
+	}
+	gossip_check(w->host[1].g);
+	assert_true(gossip_conn_find(w->host[1].g, honest, &info));
 	/* Its own oldest ones go. */
 	for (unsigned i = 0; i < HANDSHAKES_MAX; i++)
 		ask_in_vain(w, 8);
@@ -576,6 +657,46 @@ static void many_failures_from_one_place_are_one_line(void **state)
 	world_over(w);
 }
 
+/* Whoever answers at a target's address may say what they like, but not end it for good. */
+static void nobody_can_say_that_a_target_is_ourself(void **state)
+{
+	static const char *const text[] = { "10.0.0.9" };
+	struct world *w = world_new(1, 23);
+	struct gossip *g;
+	unsigned dials = 0;
+	struct why why;
+
+	(void)state;
+	world_set_passwords(w, 1, "secret", NULL);
+	world_start_all(w);
+	g = w->host[1].g;
+	assert_true(gossip_connect(g, text, 1, false, at(w->now), &why));
+	for (uint64_t end = w->now + 60000; w->now < end; w->now += 10) {
+		struct gossip_action a;
+
+		gossip_tick(g, at(w->now));
+		while (gossip_next_action(g, &a)) {
+			uint8_t says[64];
+			struct writer writer = writer_over(says, sizeof says);
+			size_t mark;
+
+			if (a.type != GOSSIP_DIAL)
+				continue;
+			dials++;
+			why_set(&why, WHY_SELF, "it is you");
+			preamble_encode(3, 3, &writer);
+			mark = session_begin(&writer, MESSAGE_CLOSE);
+			close_encode(&why, &writer);
+			session_end(&writer, mark);
+			gossip_on_connected(g, a.conn, (struct netaddr){ host_ip(1), 1 }, a.address,
+					    at(w->now));
+			gossip_on_received(g, a.conn, writer_bytes(&writer), at(w->now));
+		}
+	}
+	assert_true(dials >= 6);
+	world_over(w);
+}
+
 static int nothing_is_leaked(void **state)
 {
 	(void)state;
@@ -587,6 +708,7 @@ int main(int argc, char **argv)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_is_in_clear_with_a_password),
 		cmocka_unit_test(both_ends_hold_one_secret_for_their_data_path),
+		cmocka_unit_test(no_copy_of_that_secret_stays_in_gossip),
 		cmocka_unit_test(different_passwords_are_told_on_both_sides),
 		cmocka_unit_test(a_password_on_one_side_is_told_on_both_sides),
 		cmocka_unit_test(data_goes_in_clear_only_where_both_trust),
@@ -598,9 +720,11 @@ int main(int argc, char **argv)
 		cmocka_unit_test(whoever_has_the_old_one_only_is_out_in_the_end),
 		cmocka_unit_test(offers_that_come_too_often_are_refused),
 		cmocka_unit_test(strangers_hear_no_name),
+		cmocka_unit_test(no_end_of_a_handshake_is_free),
 		cmocka_unit_test(who_fails_often_must_work_and_honest_peers_get_in),
 		cmocka_unit_test(nobody_pushes_others_out_of_their_handshake),
 		cmocka_unit_test(many_failures_from_one_place_are_one_line),
+		cmocka_unit_test(nobody_can_say_that_a_target_is_ourself),
 	};
 
 	if (sodium_init() < 0)
