@@ -80,7 +80,7 @@ static __always_inline enum drop_reason judge_source(const struct from_peer *in)
 
 static __always_inline enum decision relay(const struct from_peer *in, enum drop_reason *why)
 {
-	if (in->ttl <= 1) {
+	if (in->ttl <= FASTDP_RELAY_COST) {
 		*why = DROP_HOP_LIMIT;
 		return DROP;
 	}

@@ -1,9 +1,10 @@
 /* What comes from peers.
  *
- *   weave_underlay  at the underlay's interface: single VXLAN packets are taken out by hand, before
- *                   the host's stack sees them, delivered or relayed.  Super-frames, and all that
- * is not plainly ours, pass to the stack. weave_vxlan     behind the VXLAN device: what the stack
- * has taken out weave_ping      in front of it: pings that the router writes get their outer header
+ * weave_underlay, at the underlay's interface: single VXLAN packets are taken out by hand, before
+ * the host's stack sees them, and delivered; what is for a third peer is sent on as it is.  Other
+ * super-frames, and all that is not plainly ours, pass.
+ * weave_vxlan, behind the VXLAN device: what the stack has taken out.
+ * weave_ping, in front of it: pings that the router writes get their outer header.
  */
 #include "decide.bpf.h"
 #include "ping.bpf.h"
@@ -15,6 +16,7 @@ struct arrival {
 	uint32_t headers; /* bytes from the outer Ethernet header to the inner one */
 	uint32_t vni;
 	uint16_t protocol; /* inner, big endian */
+	uint16_t check;	   /* of UDP */
 	uint8_t ttl;
 	bool ipv6;
 };
@@ -55,6 +57,7 @@ static __always_inline bool read4(struct __sk_buff *skb, const struct fastdp_con
 	a->ttl = w->ip.ttl;
 	a->vni = bpf_ntohl(w->vxlan.vni) >> 8;
 	a->protocol = w->inner[6];
+	a->check = w->vxlan.udp_check;
 	a->headers = WRAP4_SIZE;
 	a->ipv6 = false;
 	return true;
@@ -79,6 +82,7 @@ static __always_inline bool read6(struct __sk_buff *skb, const struct fastdp_con
 	a->ttl = w->ip.ttl;
 	a->vni = bpf_ntohl(w->vxlan.vni) >> 8;
 	a->protocol = w->inner[6];
+	a->check = w->vxlan.udp_check;
 	a->headers = WRAP6_SIZE;
 	a->ipv6 = true;
 	return true;
@@ -221,6 +225,10 @@ static __always_inline int take_by_hand(struct __sk_buff *skb, const struct fast
 			return PASS;
 		decision = ask(data + WRAP4_SIZE, &in, &why);
 	}
+	/* A super-frame may be relayed as it is, but not taken out.  Its checksum, if it has one,
+	 * is another for each of its packets. */
+	if (skb->gso_size && (decision != TO_PEER || a->check))
+		return PASS;
 	if (decision == DROP)
 		return drop_from_peer(why);
 	if (decision == TO_PEER && in.to_peer) {
@@ -230,7 +238,7 @@ static __always_inline int take_by_hand(struct __sk_buff *skb, const struct fast
 			return PASS;
 		count_in(in.via, size);
 		count_out(in.to->number, size);
-		return send_on(skb, a, in.to_peer, a->ttl - 1);
+		return send_on(skb, a, in.to_peer, a->ttl - FASTDP_RELAY_COST);
 	}
 	/* The helper leaves the packet's protocol as that of the outer header. */
 	if (a->protocol != (a->ipv6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP)))
@@ -250,7 +258,7 @@ int weave_underlay(struct __sk_buff *skb)
 	const struct fastdp_config *c = get_config();
 	struct arrival a;
 
-	if (!c || skb->gso_size || skb->vlan_present)
+	if (!c || skb->vlan_present)
 		return PASS;
 	if (skb->protocol == bpf_htons(ETH_P_IP)) {
 		if (!read4(skb, c, &a))
@@ -338,7 +346,7 @@ int weave_vxlan(struct __sk_buff *skb)
 		return send_to_port(skb, in.to->number);
 	if (decision == TO_PEER && in.to_peer) {
 		count_out(in.to->number, skb->len);
-		return send_to_peer(skb, c, in.to_peer, in.segment, a.ttl - 1);
+		return send_to_peer(skb, c, in.to_peer, in.segment, a.ttl - FASTDP_RELAY_COST);
 	}
 	return (int)bpf_redirect(c->bridge_port_ifindex, BPF_F_INGRESS);
 }

@@ -54,8 +54,9 @@ struct topology {
 	bool dirty;
 	bool changed;	    /* something that bumps the version, since the last update */
 	bool peers_changed; /* likewise for peers_version */
+	bool links_changed; /* and for links_version */
 	bool overflow;	    /* something was left out because of PEERS_MAX */
-	uint64_t version, graph_version, peers_version;
+	uint64_t version, graph_version, peers_version, links_version;
 };
 
 /* ---- nodes ---- */
@@ -276,6 +277,8 @@ static void set_link(struct topology *t, const struct link_info *info, uint64_t 
 	l = find_link(from, info->to);
 	if (!l)
 		l = add_link(from, to);
+	if (l->info.overlay != info->overlay || l->info.established != info->established)
+		t->links_changed = true;
 	l->info = *info;
 	l->generation = generation;
 	from->stale = to->stale = true;
@@ -292,6 +295,7 @@ static void forget_link(struct topology *t, const struct link_info *info)
 	i = link_position(from, info->to);
 	from->stale = from->links[i]->to->stale = true;
 	remove_link(from, i);
+	t->links_changed = true;
 	t->dirty = true;
 }
 
@@ -437,7 +441,9 @@ void topology_update(struct topology *t)
 		t->version++;
 	if (t->peers_changed)
 		t->peers_version++;
-	t->dirty = t->changed = t->peers_changed = false;
+	if (t->links_changed)
+		t->links_version++;
+	t->dirty = t->changed = t->peers_changed = t->links_changed = false;
 }
 
 struct topology *topology_new(struct store *store, peer_name self)
@@ -490,6 +496,11 @@ bool topology_dirty(const struct topology *t)
 uint64_t topology_peers_version(const struct topology *t)
 {
 	return t->peers_version;
+}
+
+uint64_t topology_links_version(const struct topology *t)
+{
+	return t->links_version;
 }
 
 uint64_t topology_version(const struct topology *t)

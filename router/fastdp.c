@@ -1,5 +1,6 @@
 #include "fastdp.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <weave/alloc.h>
@@ -8,6 +9,7 @@
 #include <weave/rng.h>
 
 #include "fastdp_mirror.h"
+#include "fastdp_routes.h"
 
 /* A path, and what of it was told last. */
 struct link {
@@ -19,11 +21,13 @@ struct link {
 	struct list dirty;
 };
 
-/* A peer that has a path, or had one until now. */
+/* A peer that is reached, by a path of ours or through another, or was until now. */
 struct neighbour {
 	struct table_link by_name;
 	peer_name name;
-	bool told_up, told_by_hand;
+	peer_name via;	    /* relay; NONE: none known, or not needed */
+	peer_name told_via; /* next hop; NONE: not told */
+	bool told_by_hand;
 	struct ip_addr told_remote;
 	struct fastdp_counters counters;
 	struct list dirty;
@@ -35,6 +39,10 @@ struct fastdp {
 	uint64_t drawn;
 	struct link **links;
 	size_t links_count, links_room;
+	const struct topology *topology;
+	struct fastdp_routes routes;
+	uint64_t routes_version, links_version; /* of the topology */
+	bool routes_stale;			/* a path came, went or moved */
 	struct table by_session, neighbours;
 	struct list dirty_links, dirty_neighbours;
 	uint32_t *ended; /* sessions that the kernel does not know to be over */
@@ -50,12 +58,14 @@ static uint64_t draw(struct fastdp *f)
 }
 
 struct fastdp *fastdp_new(const struct fastdp_limits *limits, struct endpoints *endpoints,
-			  uint64_t seed)
+			  const struct topology *topology, uint64_t seed)
 {
 	struct fastdp *f = mem_new(1, sizeof *f);
 	struct rng rng = { seed };
 
 	f->limits = *limits;
+	f->topology = topology;
+	f->routes_stale = true;
 	f->key.k0 = rng_u64(&rng);
 	f->key.k1 = rng_u64(&rng);
 	list_init(&f->dirty_links);
@@ -85,7 +95,7 @@ static struct neighbour *neighbour_of(const struct fastdp *f, peer_name name)
 	return NULL;
 }
 
-static void touch_neighbour(struct fastdp *f, peer_name name)
+static struct neighbour *touch_neighbour(struct fastdp *f, peer_name name)
 {
 	struct neighbour *n = neighbour_of(f, name);
 
@@ -97,6 +107,7 @@ static void touch_neighbour(struct fastdp *f, peer_name name)
 	}
 	if (list_empty(&n->dirty))
 		list_append(&f->dirty_neighbours, &n->dirty);
+	return n;
 }
 
 static void free_neighbour(struct fastdp *f, struct neighbour *n)
@@ -183,6 +194,7 @@ static void end_link(struct fastdp *f, struct link *link)
 		note_ended(f, link->path.mine.session);
 	free_link(f, link);
 	touch_neighbour(f, peer);
+	f->routes_stale = true;
 	if (kept)
 		mirror_release(f->mirror, peer);
 }
@@ -193,6 +205,7 @@ static void changed(struct fastdp *f, struct link *link)
 	if (list_empty(&link->dirty))
 		list_append(&f->dirty_links, &link->dirty);
 	touch_neighbour(f, link->path.peer);
+	f->routes_stale = true;
 }
 
 /* What only the kernels kept alive is over when it does not answer, or when a connection's path
@@ -225,6 +238,7 @@ void fastdp_free(struct fastdp *f)
 		free_link(f, f->links[0]);
 	TABLE_EACH(&f->neighbours, l)
 		free_neighbour(f, table_entry(l, struct neighbour, by_name));
+	fastdp_routes_fini(&f->routes);
 	table_fini(&f->by_session);
 	table_fini(&f->neighbours);
 	mirror_free(f->mirror);
@@ -412,29 +426,92 @@ static bool next_session(struct fastdp *f, struct fastdp_op *op)
 	return false;
 }
 
+static int by_name(const void *a, const void *b)
+{
+	peer_name x = *(const peer_name *)a, y = *(const peer_name *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Peers that a connection's path of ours carries to: what others see of us as links. */
+static size_t direct_peers(const struct fastdp *f, peer_name *names)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < f->links_count; i++)
+		if (f->links[i]->path.conn && fastdp_path_carries(&f->links[i]->path))
+			names[count++] = f->links[i]->path.peer;
+	if (count)
+		qsort(names, count, sizeof *names, by_name);
+	return count;
+}
+
+/* Notes whose relay is another now, behind the neighbours that are dirty already: a relay is told
+ * before those that are reached through it. */
+static void find_routes(struct fastdp *f)
+{
+	uint64_t version = topology_version(f->topology);
+	uint64_t links_version = topology_links_version(f->topology);
+	peer_name *direct;
+
+	if (!f->routes_stale && f->routes_version == version && f->links_version == links_version)
+		return;
+	f->routes_stale = false;
+	f->routes_version = version;
+	f->links_version = links_version;
+	direct = mem_new(f->links_count + 1, sizeof *direct);
+	fastdp_routes_find(&f->routes, f->topology, f->limits.self, direct,
+			   direct_peers(f, direct));
+	mem_free(direct);
+	TABLE_EACH(&f->neighbours, l) {
+		struct neighbour *n = table_entry(l, struct neighbour, by_name);
+
+		n->via = PEER_NAME_NONE;
+		if (n->told_via != PEER_NAME_NONE && n->told_via != n->name)
+			touch_neighbour(f, n->name);
+	}
+	for (uint32_t i = 0; i < f->routes.count; i++)
+		if (f->routes.via[i] != PEER_NAME_NONE)
+			touch_neighbour(f, f->routes.names[i])->via = f->routes.via[i];
+}
+
+/* What frames for a peer do now; 'any': it has paths, whether they carry or not. */
+static void fill_peer(const struct fastdp *f, const struct neighbour *n, struct fastdp_op *op,
+		      bool *any)
+{
+	const struct fastdp_path *p = best_path(f, n->name, any);
+	bool unused;
+
+	*op = (struct fastdp_op){ .type = FASTDP_OP_PEER, .peer = n->name, .via = n->name };
+	if (!p && n->via != PEER_NAME_NONE) {
+		op->via = n->via;
+		p = best_path(f, n->via, &unused);
+	}
+	op->remove = !p;
+	if (!p) {
+		op->via = PEER_NAME_NONE;
+		return;
+	}
+	op->remote = p->remote;
+	op->by_hand = p->by_hand;
+}
+
 static bool next_peer(struct fastdp *f, struct fastdp_op *op)
 {
+	find_routes(f);
 	while (!list_empty(&f->dirty_neighbours)) {
 		struct neighbour *n = list_entry(f->dirty_neighbours.next, struct neighbour, dirty);
-		const struct fastdp_path *p;
 		bool any, same;
 
 		list_remove(&n->dirty);
-		p = best_path(f, n->name, &any);
-		same = n->told_up == !!p && (!p || (n->told_by_hand == p->by_hand &&
-						    ip_compare(n->told_remote, p->remote) == 0));
-		*op = (struct fastdp_op){
-			.type = FASTDP_OP_PEER,
-			.remove = !p,
-			.peer = n->name,
-			.via = n->name,
-		};
-		n->told_up = p != NULL;
-		if (p) {
-			op->remote = n->told_remote = p->remote;
-			op->by_hand = n->told_by_hand = p->by_hand;
-		}
-		if (!any)
+		fill_peer(f, n, op, &any);
+		same = n->told_via == op->via &&
+		       (op->remove || (n->told_by_hand == op->by_hand &&
+				       ip_compare(n->told_remote, op->remote) == 0));
+		n->told_via = op->via;
+		n->told_remote = op->remote;
+		n->told_by_hand = op->by_hand;
+		if (!any && n->via == PEER_NAME_NONE)
 			free_neighbour(f, n);
 		if (!same)
 			return true;

@@ -3,6 +3,8 @@
  *
  * Pure; loop thread.  Part of the router object.
  *
+ * Peers without a connection to us are reached through others' kernels where fastdp leads there.
+ *
  * A path outlives its connection: while the kernel of a peer whose daemon has ended answers pings,
  * established flows go on, and the endpoints that were known to live there stay, unless somebody
  * else claims them.  It ends when the pings end, or when a new connection's path takes over.
@@ -17,15 +19,17 @@
 #include "fastdp_path.h"
 
 struct fastdp_limits {
+	peer_name self;
 	uint16_t port;	     /* UDP, of VXLAN */
 	uint32_t frame_size; /* of the largest frame: the bridge's MTU and an Ethernet header */
 };
 
 struct fastdp;
 
-/* The endpoints are borrowed; from now on they keep account of their changes for us. */
+/* Endpoints and topology are borrowed; the former keep account of their changes for us from now
+ * on. */
 struct fastdp *fastdp_new(const struct fastdp_limits *limits, struct endpoints *endpoints,
-			  uint64_t seed);
+			  const struct topology *topology, uint64_t seed);
 void fastdp_free(struct fastdp *f);
 
 /* ---- connections ---- */

@@ -226,8 +226,10 @@ static void do_peer(struct fastdp_io *f, const struct fastdp_op *op)
 	}
 	if (!op->by_hand)
 		way.flags &= ~(uint32_t)FASTDP_PEER_BY_HAND;
-	way.flags |= FASTDP_PEER_UP | FASTDP_PEER_DIRECT;
-	way.via = slot;
+	way.flags |= FASTDP_PEER_UP;
+	if (op->via == op->peer)
+		way.flags |= FASTDP_PEER_DIRECT;
+	way.via = fastdp_slot_find(&f->slots, op->via);
 	way.name = op->peer;
 	*f->peers[slot] = (struct peer){ .value = way };
 	write_peer(f, slot);

@@ -3,12 +3,14 @@
 void router_fastdp_init(struct router *r)
 {
 	struct fastdp_limits limits = {
+		.self = r->config.self,
 		.port = r->config.fastdp_port,
 		.frame_size = r->config.mtu + FRAME_HEADER_SIZE,
 	};
 
 	if (limits.port)
-		r->fastdp = fastdp_new(&limits, r->endpoints, r->config.seed ^ 0x666173u);
+		r->fastdp = fastdp_new(&limits, r->endpoints, r->topology,
+				       r->config.seed ^ 0x666173u);
 }
 
 uint8_t router_overlays(const struct router *r, bool sealed)

@@ -24,7 +24,11 @@
 #define FASTDP_SESSIONS_MAX 8192u
 #define FASTDP_EVENTS_SIZE (256u * 1024u) /* ring, a power of two */
 
-#define FASTDP_TTL 64u		  /* of the outer header; also the hop limit */
+#define FASTDP_TTL 64u /* of the outer header */
+/* What a relay takes off it.  More than one, so that a packet which goes round while routers
+ * believe different things does so a few times only; paths of more hops are sleeve's. */
+#define FASTDP_RELAY_COST 4u
+#define FASTDP_HOPS_MAX (FASTDP_TTL / FASTDP_RELAY_COST - 1)
 #define FASTDP_PING_VNI 0xffffffu /* a segment that no container can have */
 #define FASTDP_SEGMENT_MAX 0xfffffeu
 #define FASTDP_VXLAN_FLAGS 0x08000000u /* RFC 7348: a valid VNI follows */

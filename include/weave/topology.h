@@ -53,6 +53,8 @@ void topology_update(struct topology *t);
 uint64_t topology_version(const struct topology *t);
 /* Of what IPAM looks at: which peers are known, their store ids, whether they can be reached. */
 uint64_t topology_peers_version(const struct topology *t);
+/* Changes when some link is published with another overlay or is gone. */
+uint64_t topology_links_version(const struct topology *t);
 
 /* NULL when nobody speaks of it. */
 const struct topology_peer *topology_peer(const struct topology *t, peer_name name);

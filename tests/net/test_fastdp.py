@@ -374,6 +374,97 @@ def test_expose(pair):
     assert b.box.ping("10.2.1.50", count=10) == 10
 
 
+# --- relays --------------------------------------------------------------------------------------
+
+def test_relay_in_the_kernel(lab, say):
+    lan = lab.lan()
+    a, m, c = lan.host("a"), lan.host("m"), lan.host("c")
+    m.launch("--no-discovery")
+    a.launch("--no-discovery", m.ip)
+    c.launch("--no-discovery", m.ip)
+    mesh([a, m])
+    mesh([m, c])
+    on_fastdp(a, m)
+    on_fastdp(m, c)
+    x, y = a.container("10.2.1.1/24"), c.container("10.2.1.3/24")
+    wait_until(10, lambda: x.reaches(y.ip), "ping through the relay")
+    for_c = lambda f: f[50:56] == raw(mac(y))
+    with Watch(m, VXLAN_PORT, for_c) as at_relay, Watch(c, VXLAN_PORT, for_c) as at_end:
+        wait_until(10, lambda: x.ping(y.ip, count=5) == 5 and len(at_relay.frames) >= 5
+                   and len(at_end.frames) >= 5, "pings by fastdp on both links")
+        frame = at_end.frames[-1]
+    # From the relay's address, with a smaller hop limit.
+    assert frame[26:30] == ipaddress.ip_address(m.ip).packed and frame[22] == 60
+    transfer(x, y, y.ip, 20_000_000)
+    transfer(y, x, x.ip, 20_000_000)
+    for size in (1000, 1348, 1349, 10000):
+        assert x.ping(y.ip, count=3, size=size) == 3, size
+
+
+def test_relay_over_several_hops_and_both_families(lab):
+    """The links alternate between IPv4 and IPv6: what cannot be rewritten is wrapped anew."""
+    lan = lab.lan()
+    hosts = [lan.host(f"h{i}") for i in range(4)]
+    for i, host in enumerate(hosts):
+        before = hosts[i - 1] if i else None
+        target = [f"[{before.ip6}]" if i % 2 else before.ip] if before else []
+        host.launch("--no-discovery", *target)
+    for left, right in zip(hosts, hosts[1:]):
+        mesh([left, right])
+        on_fastdp(left, right)
+    x, y = hosts[0].container("10.2.1.1/24"), hosts[3].container("10.2.1.4/24")
+    wait_until(10, lambda: x.reaches(y.ip), "ping over three hops")
+    with Watch(hosts[3], VXLAN_PORT, lambda f: raw(mac(y)) in (f[50:56], f[70:76])) as seen:
+        wait_until(10, lambda: x.ping(y.ip, count=5) == 5 and len(seen.frames) >= 5,
+                   "pings by fastdp")
+        transfer(x, y, y.ip, 5_000_000)
+        transfer(y, x, x.ip, 5_000_000)
+
+
+def test_a_closed_link_is_relayed_around(lab, say):
+    lan = lab.lan()
+    hosts = [lan.host(n) for n in "abc"]
+    a, b, c = hosts
+    a.launch()
+    b.launch(a.ip)
+    c.launch(a.ip, b.ip)
+    mesh(hosts)
+    on_fastdp(*hosts)
+    x, y = a.container("10.2.1.1/24"), c.container("10.2.1.3/24")
+    wait_until(10, lambda: x.reaches(y.ip), "ping")
+    pinger = Pinger(x, y.ip)
+    wait_until(5, lambda: len(pinger.times) > 50, "pings are answered")
+    lan.cut(a, c)
+    with Watch(b, VXLAN_PORT, lambda f: f[50:56] == raw(mac(y))) as relayed:
+        wait_until(20, lambda: len(relayed.frames) > 50, "b's kernel relays")
+    lan.heal()
+    on_fastdp(a, c, seconds=60)
+    with Watch(b, VXLAN_PORT, lambda f: f[50:56] == raw(mac(y))) as relayed:
+        count = len(pinger.times)
+        wait_until(10, lambda: len(pinger.times) > count + 50, "direct again")
+        assert not relayed.frames
+    pinger.stop()
+    say(f"silence {pinger.longest_gap():.2f} s")
+    assert pinger.longest_gap() < 3
+
+
+def test_sleeve_in_the_middle_is_respected(lab):
+    """Where one link of the way has no fastdp, sleeve relays all of it."""
+    lan = lab.lan()
+    a, m, c = lan.host("a"), lan.host("m"), lan.host("c")
+    m.launch("--no-discovery")
+    a.launch("--no-discovery", m.ip)
+    c.launch("--no-discovery", "--no-fastdp", m.ip)
+    mesh([a, m])
+    mesh([m, c])
+    on_fastdp(a, m)
+    x, y = a.container("10.2.1.1/24"), c.container("10.2.1.3/24")
+    wait_until(10, lambda: x.reaches(y.ip), "ping")
+    transfer(x, y, y.ip, 2_000_000)
+    transfer(y, x, x.ip, 2_000_000)
+    assert drops(m, "no_data_path") == 0
+
+
 # --- strangers and liars -------------------------------------------------------------------------
 
 def vxlan_datagram(vni, frame):

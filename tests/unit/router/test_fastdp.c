@@ -23,13 +23,13 @@ struct model {
 
 static struct model *model_new(void)
 {
-	struct fastdp_limits limits = { .port = 6784, .frame_size = 1390 };
+	struct fastdp_limits limits = { .self = SELF, .port = 6784, .frame_size = 1390 };
 	struct model *m = mem_new(1, sizeof *m);
 
 	m->view = view_new(SELF);
 	m->now_ms = 10000;
 	endpoints_now(m->view.endpoints, at(m->now_ms));
-	m->fastdp = fastdp_new(&limits, m->view.endpoints, 1);
+	m->fastdp = fastdp_new(&limits, m->view.endpoints, m->view.topology, 1);
 	return m;
 }
 
@@ -307,6 +307,73 @@ static void used_paths_are_watched(void **state)
 	model_free(m);
 }
 
+static void publish_link(struct model *m, peer_name from, peer_name to, uint8_t overlay,
+			 uint64_t version)
+{
+	struct link_info link = { .from = from, .to = to, .established = overlay != 0 };
+	struct entry_view e = { .kind = KIND_LINK, .writer = from, .generation = 1 };
+	uint8_t k[ENTRY_KEY_MAX], b[256];
+	struct writer key = writer_over(k, sizeof k), value = writer_over(b, sizeof b);
+
+	link.overlay = overlay;
+	link.address = (struct netaddr){ { 4, { 10, 0, 0, (uint8_t)to } }, 6783 };
+	link_info_key(from, to, &key);
+	link_info_encode(&link, &value);
+	e.version = version;
+	e.key = writer_bytes(&key);
+	e.value = writer_bytes(&value);
+	assert_null(store_check(m->view.store, &e));
+	store_merge(m->view.store, &e, from == SELF ? 0 : 1, at(0));
+	topology_update(m->view.topology);
+}
+
+static const struct fastdp_op *peer(const struct model *m, peer_name name)
+{
+	for (unsigned i = 0; i < m->peers_count; i++)
+		if (m->peers[i].peer == name)
+			return &m->peers[i];
+	return NULL;
+}
+
+static void peers_behind_a_relay_are_told(void **state)
+{
+	struct model *m = model_new();
+
+	(void)state;
+	for (peer_name p = 1; p <= 3; p++)
+		view_peer(&m->view, p, 0, 1);
+	connect(m, 5, 2);
+	publish_link(m, 1, 2, OVERLAY_FASTDP, 1);
+	publish_link(m, 2, 1, OVERLAY_FASTDP, 1);
+	publish_link(m, 2, 3, OVERLAY_FASTDP, 2);
+	publish_link(m, 3, 2, OVERLAY_FASTDP, 2);
+	run(m, 1000);
+	assert_int_equal(peer(m, 3)->via, 2);
+	assert_int_equal(peer(m, 3)->remote.b[3], 2);
+	/* The other link goes by sleeve now, then by fastdp again. */
+	publish_link(m, 3, 2, OVERLAY_SLEEVE, 3);
+	run(m, 10);
+	assert_null(peer(m, 3));
+	publish_link(m, 3, 2, OVERLAY_FASTDP, 4);
+	run(m, 10);
+	assert_non_null(peer(m, 3));
+	/* A connection of our own, without fastdp yet: sleeve, straight. */
+	view_reach(&m->view, 3, true);
+	run(m, 10);
+	assert_null(peer(m, 3));
+	view_reach(&m->view, 3, false);
+	run(m, 10);
+	assert_non_null(peer(m, 3));
+	/* The way to the relay ends. */
+	m->mute = true;
+	run(m, 20000);
+	assert_int_equal(m->peers_count, 0);
+	m->mute = false;
+	run(m, 20000);
+	assert_int_equal(peer(m, 3)->via, 2);
+	model_free(m);
+}
+
 static void one_address_one_mac(void **state)
 {
 	struct ip_addr ip = { 4, { 10, 32, 0, 2 } };
@@ -497,6 +564,7 @@ int main(void)
 		cmocka_unit_test(flows_outlive_the_daemon),
 		cmocka_unit_test(a_path_that_never_worked_is_not_kept),
 		cmocka_unit_test(used_paths_are_watched),
+		cmocka_unit_test(peers_behind_a_relay_are_told),
 		cmocka_unit_test(one_address_one_mac),
 		cmocka_unit_test(the_mirror_follows),
 		cmocka_unit_test(slots_are_stable_and_used_again),

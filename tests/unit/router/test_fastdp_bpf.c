@@ -527,7 +527,8 @@ static void one_from_peer(struct world *w, unsigned *seen)
 		seen[2]++;
 	} else if (v.hops_count) {
 		assert_int_equal(out.verdict, REDIRECTED);
-		check_outer(w, &out, (uint32_t)v.hops[0].peer, (uint8_t)(ttl - 1), vni, &f);
+		check_outer(w, &out, (uint32_t)v.hops[0].peer, (uint8_t)(ttl - FASTDP_RELAY_COST),
+			    vni, &f);
 		seen[3]++;
 	} else if (v.drop == DROP_NO_ROUTE && w->via[in.destination] != via) {
 		/* The kernel does not know why a peer is not in its map. */
