@@ -693,7 +693,9 @@ static bool apply_option(struct parser *p, const char *const *args, int count, i
 	if (strcmp(arg, "-h") == 0)
 		return set_help(p, "");
 	if (!option || (arg[1] != '-' && !one_dash_works(option))) {
-		why_set(p->why, WHY_INVALID, "unknown option %.60s", arg);
+		/* Without its value: that may be a secret, and this goes to logs. */
+		why_set(p->why, WHY_INVALID, "unknown option %.*s",
+			(int)strcspn(arg, "=") < 60 ? (int)strcspn(arg, "=") : 60, arg);
 		return false;
 	}
 	snprintf(p->dashed, sizeof p->dashed, "--%s", option->name);

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include <sodium.h>
+
 #include <weave/sockaddr_io.h>
 
 /* Names of peers whose connections do not rest on the password that stays; how many there are. */
@@ -66,7 +68,7 @@ static bool no_pages(struct why *why)
 
 static bool is_same(const struct password *a, const struct password *b)
 {
-	return a->size == b->size && memcmp(a->bytes, b->bytes, a->size) == 0;
+	return a->size == b->size && sodium_memcmp(a->bytes, b->bytes, a->size) == 0;
 }
 
 static bool rotate(struct daemon *d, const char *text, struct text *answer, struct why *why)

@@ -340,6 +340,8 @@ static void a_password_is_taken_from_one_place(void **state)
 			   NULL, &why));
 	assert_non_null(strstr(why.text, "twice"));
 	assert_null(strstr(why.text, "secret"));
+	assert_false(parse(&o, (const char *[]){ "--pasword=secret", NULL }, NULL, &why));
+	assert_string_equal(why.text, "unknown option --pasword");
 	memset(longest, 'x', PASSWORD_SIZE_MAX);
 	assert_true(parse(&o, (const char *[]){ "--password", longest, NULL }, NULL, &why));
 	longest[PASSWORD_SIZE_MAX] = 'x';
