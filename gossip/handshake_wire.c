@@ -484,6 +484,25 @@ static enum handshake_state on_confirm(struct handshake *h, struct bytes proof, 
 	return h->state;
 }
 
+/* Where a password is set, what comes in clear comes from anybody: it may say why it does not want
+ * us, in words of ours, but nothing that we would act upon later, as "you are myself". */
+static void distrust(struct why *why)
+{
+	switch (why->reason) {
+	case WHY_STOPPED:
+	case WHY_MALFORMED:
+	case WHY_VERSION:
+	case WHY_PASSWORD_ONE_SIDE:
+	case WHY_PASSWORD_WRONG:
+	case WHY_HANDSHAKE_TIMEOUT:
+	case WHY_OVERLOADED:
+		break;
+	default:
+		why->reason = WHY_TRANSPORT;
+	}
+	why_set(why, why->reason, "%s", why_reason_text(why->reason));
+}
+
 static const char *check_type(const struct handshake *h, uint8_t type, size_t body_size)
 {
 	const char *bad = message_check(type, body_size, false);
@@ -527,6 +546,8 @@ static enum handshake_state feed_frame(struct handshake *h, struct bytes *from, 
 	if (type == MESSAGE_CLOSE) {
 		bad = close_decode(why, body);
 		h->closed_by_peer = !bad;
+		if (!bad && h->password)
+			distrust(why);
 		return bad ? malformed(h, bad, why) : refuse(h);
 	}
 	if (type == MESSAGE_PUZZLE)

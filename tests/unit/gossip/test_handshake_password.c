@@ -320,6 +320,33 @@ static void no_changed_bit_goes_unnoticed(void **state)
 	assert_true(tried > 2000);
 }
 
+/* Else whoever answers once in a target's place could make us give it up for ever. */
+static void what_is_said_in_clear_is_not_believed(void **state)
+{
+	(void)state;
+	for (unsigned reason = 0; reason < 30; reason++) {
+		struct why said = { .text = "words of a stranger" };
+		uint8_t frame[256];
+		struct writer w = writer_over(frame, sizeof frame);
+		size_t mark = session_begin(&w, MESSAGE_CLOSE);
+		struct talk t;
+
+		said.reason = (enum why_reason)reason;
+		close_encode(&said, &w);
+		session_end(&w, mark);
+		talk_init(&t, alpha, alpha, 95);
+		feed(&t, &t.side[0], bytes_of("weave\3\3", 7));
+		feed(&t, &t.side[0], writer_bytes(&w));
+		assert_int_equal(t.side[0].h.state, HANDSHAKE_REFUSED);
+		assert_true(t.side[0].h.closed_by_peer);
+		assert_int_not_equal(t.side[0].why.reason, WHY_SELF);
+		assert_int_not_equal(t.side[0].why.reason, WHY_DUPLICATE);
+		assert_null(strstr(t.side[0].why.text, "stranger"));
+		if (reason == WHY_PASSWORD_WRONG || reason == WHY_PASSWORD_ONE_SIDE)
+			assert_int_equal(t.side[0].why.reason, reason);
+	}
+}
+
 /* ---- puzzles ---- */
 
 static void a_puzzle_is_solved_and_leads_to_the_same_end(void **state)
@@ -575,6 +602,7 @@ int main(void)
 		cmocka_unit_test(any_cut_leads_to_the_same_end),
 		cmocka_unit_test(a_password_on_one_side_only_is_told),
 		cmocka_unit_test(no_changed_bit_goes_unnoticed),
+		cmocka_unit_test(what_is_said_in_clear_is_not_believed),
 		cmocka_unit_test(a_puzzle_is_solved_and_leads_to_the_same_end),
 		cmocka_unit_test(only_a_right_solution_is_answered),
 		cmocka_unit_test(changed_puzzles_are_noticed),
