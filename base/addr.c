@@ -201,8 +201,12 @@ bool cidr_parse(const char *text, struct cidr *cidr)
 
 struct cidr cidr_network(struct cidr c)
 {
-	for (unsigned bit = c.prefix; bit < ip_bits(c.ip); bit++)
-		c.ip.b[bit / 8] &= (uint8_t) ~(0x80u >> (bit % 8));
+	unsigned byte = c.prefix / 8;
+
+	if (byte < ip_bits(c.ip) / 8)
+		c.ip.b[byte++] &= (uint8_t) ~(0xffu >> c.prefix % 8);
+	while (byte < ip_bits(c.ip) / 8)
+		c.ip.b[byte++] = 0;
 	return c;
 }
 
