@@ -15,13 +15,14 @@ void path_init(struct sleeve_path *p, const struct path_config *config, struct m
 		.slot = config->slot,
 		.address = { .ip = config->remote },
 		.mine = config->mine,
-		.secret = config->secret,
 		.limits = config->limits,
 		.seal_size = config->secret.sealed ? AEAD_TAG_SIZE : 0,
 		.proving_since = now,
 		.icmp_tokens = 32,
 		.icmp_at = now,
 	};
+	/* Not in the literal above, of which a copy may stay on the stack. */
+	p->secret = config->secret;
 	pmtu_init(&p->pmtu, config->datagram_max);
 }
 
