@@ -1,5 +1,6 @@
 #include <weave/ipam_io.h>
 
+#include <cap-ng.h>
 #include <errno.h>
 #include <ev.h>
 #include <pthread.h>
@@ -238,6 +239,20 @@ static bool wait_for_work(struct ipam_store *s, struct queue *pending, uint64_t 
 	return !s->stopping || pending->changes.count;
 }
 
+/* Capabilities belong to threads: what the process gives up later this one would keep.  It opens
+ * files, and the folder may be another user's. */
+static void give_up_capabilities(void)
+{
+	bool opens_all;
+
+	capng_get_caps_process();
+	opens_all = capng_have_capability(CAPNG_EFFECTIVE, CAP_DAC_OVERRIDE);
+	capng_clear(CAPNG_SELECT_CAPS);
+	if (opens_all)
+		capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_DAC_OVERRIDE);
+	capng_apply(CAPNG_SELECT_CAPS);
+}
+
 static void *write_all(void *arg)
 {
 	struct ipam_store *s = arg;
@@ -245,6 +260,7 @@ static void *write_all(void *arg)
 	uint64_t retry_ms = IPAM_STORE_RETRY_MIN_MS;
 	bool stopping = false;
 
+	give_up_capabilities();
 	pthread_mutex_lock(&s->lock);
 	while (!stopping && wait_for_work(s, &pending, now_ms() + retry_ms)) {
 		bool again = s->broken;
