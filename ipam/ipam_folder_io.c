@@ -64,11 +64,14 @@ int folder_open(struct folder *f, const char *directory, struct why *why)
 	if (flock(f->fd, LOCK_EX | LOCK_NB) == 0)
 		return 0;
 	rc = errno == EWOULDBLOCK ? -EBUSY : -errno;
-	why_set(why, WHY_INVALID,
-		rc == -EBUSY ? "state folder %.60s is in use by another router: stop it first, or "
-			       "give this one its own --state-dir"
-			     : "cannot lock state folder %.60s",
-		directory);
+	if (rc == -EBUSY)
+		why_set(why, WHY_INVALID,
+			"state folder %.50s is in use by another router: stop it first, or give "
+			"this one its own --state-dir",
+			directory);
+	else
+		why_set(why, WHY_INVALID, "cannot lock state folder %.60s: %s", directory,
+			strerror(-rc));
 	return rc;
 }
 
