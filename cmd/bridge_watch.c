@@ -195,6 +195,13 @@ static bool is_ours(const struct daemon *d, const char *name)
 	       strcmp(name, n->capture) == 0;
 }
 
+static void on_follow_mtu(struct ev_loop *loop, struct ev_timer *w, int events)
+{
+	(void)loop;
+	(void)events;
+	daemon_follow_mtu(w->data);
+}
+
 static void on_link(struct daemon *d, const struct net_link *link)
 {
 	bool unplugged = link->ifindex == d->bridge.port_ifindex &&
@@ -205,6 +212,8 @@ static void on_link(struct daemon *d, const struct net_link *link)
 		soon(d, &d->repair, REPAIR_DELAY_S);
 	/* A container's port is made with its master; without one it was pulled out, and listing
 	 * plugs it in again. */
+	if (!is_ours(d, link->name) && link->master == 0)
+		soon(d, &d->follow_mtu, RELIST_DELAY_S);
 	if (link->master == 0 && strcmp(link->kind, "veth") == 0 &&
 	    strncmp(link->name, CONTAINER_PORT, sizeof CONTAINER_PORT - 1) == 0)
 		soon(d, &d->relist, RELIST_DELAY_S);
@@ -277,7 +286,8 @@ bool bridge_watch_start(struct daemon *d, struct why *why)
 {
 	ev_timer_init(&d->repair, on_repair, 0., 0.);
 	ev_timer_init(&d->relist, on_relist, 0., 0.);
-	d->repair.data = d->relist.data = d;
+	ev_timer_init(&d->follow_mtu, on_follow_mtu, 0., 0.);
+	d->repair.data = d->relist.data = d->follow_mtu.data = d;
 	if (!open_monitor(d, why))
 		return false;
 	net_monitor_watch(d->monitor, d->bridge.bridge_ifindex);
@@ -285,6 +295,7 @@ bool bridge_watch_start(struct daemon *d, struct why *why)
 	    expose_assert(d->net, &d->bridge, &d->exposed, why) ||
 	    !bridge_watch_open_capture(d, why))
 		return false;
+	daemon_settle_mtu(d);
 	bridge_watch_relist(d);
 	return true;
 }
@@ -295,6 +306,7 @@ void bridge_watch_stop(struct daemon *d)
 		ev_io_stop(d->loop, &d->monitor_readable);
 	ev_timer_stop(d->loop, &d->repair);
 	ev_timer_stop(d->loop, &d->relist);
+	ev_timer_stop(d->loop, &d->follow_mtu);
 	net_monitor_close(d->monitor);
 	capture_free(d->capture);
 	injector_free(d->injector);

@@ -11,13 +11,6 @@
 #include <weave/must.h>
 #include <weave/sockaddr_io.h>
 
-/* Room that the worst overlay takes from a packet of the underlay: IPv6 40, UDP 8, sleeve header
- * and record 35, Ethernet 14, VLAN 4, authentication tag 16, rounded to what Weave Net's users
- * know (1376 on 1500). */
-#define OVERLAY_RESERVE 124u
-#define UNDERLAY_MTU_DEFAULT 1500u
-#define UNDERLAY_MTU_MIN 576u
-#define IPV4_UDP_HEADERS 28u
 #define PERSIST_RETRY_S 5.
 #define STOP_LIMIT_S 1.
 #define READDRESS_S 10. /* how soon a new address of the host is told */
@@ -277,6 +270,7 @@ static void on_readdress(struct ev_loop *loop, struct ev_timer *w, int events)
 
 	(void)loop;
 	(void)events;
+	daemon_look_at_paths(d);
 	if (own_addresses(d, own, &count))
 		gossip_set_addresses(engine_gossip(d->engine), own, count, mono_now());
 }
@@ -296,7 +290,7 @@ static void entropy(void *ctx, void *out, size_t size)
 	}
 }
 
-static bool configure_engine(struct daemon *d, uint32_t underlay_mtu, struct why *why)
+static bool configure_engine(struct daemon *d, struct why *why)
 {
 	struct gossip_config *g = &d->config.gossip;
 	struct router_config *r = &d->config.router;
@@ -319,9 +313,7 @@ static bool configure_engine(struct daemon *d, uint32_t underlay_mtu, struct why
 	g->trusted_count = d->options->trusted_count;
 	memcpy(g->trusted, d->options->trusted, sizeof g->trusted);
 	r->mtu = d->mtu;
-	r->datagram_max = underlay_mtu - IPV4_UDP_HEADERS;
-	if (r->datagram_max > SLEEVE_DATAGRAM_MAX)
-		r->datagram_max = SLEEVE_DATAGRAM_MAX;
+	r->datagram_max = daemon_datagram_max(d->underlay_mtu);
 	r->bridge_mac = d->bridge.mac;
 	r->ciphers = router_ciphers_here();
 	return true;
@@ -336,19 +328,6 @@ static bool open_sockets(struct daemon *d, struct why *why)
 	return connections_new(d->loop, &c, &d->log, &d->connections, why) == 0 &&
 	       sleeve_socket_new(d->loop, d->options->host, d->options->port, &d->log, &d->sleeve,
 				 why) == 0;
-}
-
-static uint32_t underlay_mtu(struct daemon *d)
-{
-	struct net_link bridge;
-	int except[1] = { 0 };
-	uint32_t mtu = 0;
-
-	if (net_link_find(d->net, d->options->bridge, &bridge) == 0)
-		except[0] = bridge.ifindex;
-	if (net_underlay_mtu(d->net, except, 1, &mtu) || mtu == 0)
-		mtu = UNDERLAY_MTU_DEFAULT;
-	return mtu < UNDERLAY_MTU_MIN ? UNDERLAY_MTU_MIN : mtu;
 }
 
 /* A router that starts on another bridge than before would leave the old one behind for ever. */
@@ -368,7 +347,7 @@ static bool keep_bridge(struct daemon *d, struct why *why)
 	return run_dir_keep_bridge(d->run_dir, d->options->bridge, why) == 0;
 }
 
-static bool open_bridge(struct daemon *d, uint32_t underlay, struct why *why)
+static bool open_bridge(struct daemon *d, struct why *why)
 {
 	struct mac mac = mac_from_u64(d->state.name);
 	struct net_link before;
@@ -376,7 +355,6 @@ static bool open_bridge(struct daemon *d, uint32_t underlay, struct why *why)
 	/* Any name may be given by hand; a MAC must be unicast. */
 	if (mac_is_group(mac))
 		mac.b[0] = (uint8_t)((mac.b[0] & 0xfc) | 0x02);
-	d->mtu = d->options->mtu ? d->options->mtu : underlay - OVERLAY_RESERVE;
 	d->bridge_was_there = net_link_find(d->net, d->options->bridge, &before) == 0;
 	d->bridge_touched = true;
 	return net_bridge_ensure(d->net, d->options->bridge, mac, d->mtu, &d->bridge, why) == 0;
@@ -421,7 +399,7 @@ static void init_watchers(struct daemon *d)
 }
 
 /* A store that turns out to be damaged makes us another owner of addresses: then once more. */
-static bool start_engine(struct daemon *d, uint32_t underlay, struct why *why)
+static bool start_engine(struct daemon *d, struct why *why)
 {
 	int rc = -EAGAIN;
 
@@ -430,7 +408,7 @@ static bool start_engine(struct daemon *d, uint32_t underlay, struct why *why)
 	for (int attempt = 0; rc == -EAGAIN && attempt < 2; attempt++) {
 		engine_free(d->engine);
 		d->engine = NULL;
-		if (!configure_engine(d, underlay, why))
+		if (!configure_engine(d, why))
 			return false;
 		d->engine = engine_new(&d->config, d->started, &d->log);
 		rc = addresses_load(d, why);
@@ -446,7 +424,6 @@ static bool start_engine(struct daemon *d, uint32_t underlay, struct why *why)
 bool daemon_start(struct daemon *d, const struct weaver_options *options, struct ev_loop *loop,
 		  struct why *why)
 {
-	uint32_t underlay;
 	int rc;
 
 	d->options = options;
@@ -465,13 +442,14 @@ bool daemon_start(struct daemon *d, const struct weaver_options *options, struct
 	}
 	if (!take_identity(d, why))
 		return false;
-	underlay = underlay_mtu(d);
+	d->underlay_mtu = daemon_underlay_mtu(d);
+	d->mtu = daemon_overlay_mtu(d, d->underlay_mtu);
 	if (!keep_bridge(d, why))
 		return false;
-	if (!open_bridge(d, underlay, why))
+	if (!open_bridge(d, why))
 		return false;
 	daemon_fastdp_open(d);
-	if (!start_engine(d, underlay, why))
+	if (!start_engine(d, why))
 		return false;
 	if (!bridge_watch_start(d, why) || !connect_targets(d, why) || !start_server(d, why))
 		return false;

@@ -60,7 +60,8 @@ struct daemon {
 
 	struct net *net;
 	struct net_bridge bridge;
-	uint32_t mtu;
+	uint32_t mtu, underlay_mtu;
+	uint32_t path_mtu, path_mtu_before; /* smallest to any peer, as of the last two looks */
 	struct net_monitor *monitor;
 	struct expose_set exposed;
 	struct local_endpoint *locals;
@@ -76,7 +77,7 @@ struct daemon {
 	struct api_ops ops; /* the server borrows it */
 
 	struct ev_prepare prepare;
-	struct ev_timer deadline, persist_retry, repair, relist, stop_limit, readdress;
+	struct ev_timer deadline, persist_retry, repair, relist, follow_mtu, stop_limit, readdress;
 	struct ev_io monitor_readable;
 	struct ev_signal terminate, interrupt;
 };
@@ -112,7 +113,19 @@ void daemon_fastdp_flush(struct daemon *d);
 void daemon_fastdp_ports(struct daemon *d, const struct attachment *list, size_t count);
 void daemon_fastdp_link_gone(struct daemon *d, int ifindex);
 void daemon_fastdp_bridge(struct daemon *d);
+void daemon_fastdp_mtu(struct daemon *d);
 void daemon_fastdp_fdb(struct daemon *d, const struct net_fdb *fdb);
+
+/* cmd/mtu.c */
+uint32_t daemon_underlay_mtu(struct daemon *d);
+uint32_t daemon_overlay_mtu(const struct daemon *d, uint32_t underlay); /* --mtu, or what is left */
+uint32_t daemon_datagram_max(uint32_t underlay);
+/* Gives the containers the overlay's MTU: those of an earlier life may have another. */
+void daemon_settle_mtu(struct daemon *d);
+/* Some interface has changed: takes the underlay's MTU if it is another now. */
+void daemon_follow_mtu(struct daemon *d);
+/* Now and then: the same for the paths to peers, which may be smaller anywhere. */
+void daemon_look_at_paths(struct daemon *d);
 
 /* cmd/bridge_watch.c */
 bool bridge_watch_start(struct daemon *d, struct why *why);

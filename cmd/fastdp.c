@@ -85,6 +85,12 @@ void daemon_fastdp_bridge(struct daemon *d)
 		fastdp_io_bridge_port(d->fastdp, d->bridge.port_ifindex);
 }
 
+void daemon_fastdp_mtu(struct daemon *d)
+{
+	if (d->fastdp)
+		fastdp_io_mtu(d->fastdp, d->mtu);
+}
+
 /* The bridge saw frames of 'mac' at one of its ports: with fastdp not all of them come to the
  * router, so this is how it learns who is there. */
 void daemon_fastdp_fdb(struct daemon *d, const struct net_fdb *fdb)

@@ -321,6 +321,20 @@ void fastdp_on_remote(struct fastdp *f, conn_id conn, struct ip_addr remote, str
 	after(f, link);
 }
 
+void fastdp_set_size(struct fastdp *f, uint32_t frame_size, struct mono now)
+{
+	f->limits.frame_size = frame_size;
+	for (size_t i = f->links_count; i-- > 0;) {
+		struct link *link = f->links[i];
+
+		/* Nobody asks for larger frames on a path that only the kernels keep. */
+		if (!link->path.conn)
+			continue;
+		fastdp_path_on_size(&link->path, now);
+		changed(f, link);
+	}
+}
+
 void fastdp_on_suspect(struct fastdp *f, peer_name peer, struct mono now)
 {
 	for (size_t i = 0; i < f->links_count; i++)

@@ -41,6 +41,8 @@ void fastdp_on_setup(struct fastdp *f, conn_id conn, const struct fastdp_setup *
 		     struct mono now);
 /* Its sleeve's datagrams come from there. */
 void fastdp_on_remote(struct fastdp *f, conn_id conn, struct ip_addr remote, struct mono now);
+/* Frames are larger or smaller now: each path is proved for it anew. */
+void fastdp_set_size(struct fastdp *f, uint32_t frame_size, struct mono now);
 void fastdp_on_suspect(struct fastdp *f, peer_name peer, struct mono now);
 
 /* ---- the kernel ---- */

@@ -276,6 +276,8 @@ void fastdp_path_explain(const struct fastdp_path *p, uint32_t frame_size, struc
 		text[0] = '\0';
 	else if (w->answered && mono_elapsed(w->answered_at, now) < FASTDP_DEAD_IDLE_MS)
 		snprintf(text, size, "packets of %u bytes do not get through", frame_size - 14);
+	else if (!p->lost && mono_elapsed(p->proving_since, now) < 1000)
+		snprintf(text, size, "being proved");
 	else if (p->lost)
 		snprintf(text, size, "no answer from UDP %s for %llu s", remote,
 			 (unsigned long long)(mono_elapsed(p->proving_since, now) / 1000));

@@ -368,6 +368,18 @@ struct mono router_deadline(const struct router *r)
 	return r->fastdp ? mono_min(due, fastdp_deadline(r->fastdp, r->now)) : due;
 }
 
+void router_set_mtu(struct router *r, uint32_t mtu, uint32_t datagram_max, struct mono now)
+{
+	MUST(datagram_max <= SLEEVE_DATAGRAM_SIZE_MAX);
+	r->config.datagram_max = datagram_max;
+	for (size_t i = 0; i < r->paths_count; i++)
+		pmtu_set_max(&r->paths[i]->pmtu, datagram_max, now);
+	if (r->fastdp && r->config.mtu != mtu)
+		fastdp_set_size(r->fastdp, mtu + FRAME_HEADER_SIZE, now);
+	r->config.mtu = mtu;
+	r->due = now;
+}
+
 /* ---- containers ---- */
 
 void router_add_endpoint(struct router *r, uint32_t segment, struct mac mac,
@@ -422,6 +434,7 @@ static void fill_path_info(const struct router *r, const struct sleeve_path *p,
 		.epoch = p->keys.out.epoch,
 		.mtu = choice.overlay == OVERLAY_FASTDP ? r->config.mtu : path_mtu(p),
 		.datagram_size = p->pmtu.size,
+		.settled = p->pmtu.settled,
 		.rtt_us = p->rtt_us,
 		.frames_out = p->frames_out,
 		.frames_in = p->frames_in,

@@ -14,6 +14,23 @@ void pmtu_init(struct pmtu *p, uint32_t max)
 	p->refused = p->max + 1;
 }
 
+static void next_round(struct pmtu *p, struct mono now);
+
+void pmtu_set_max(struct pmtu *p, uint32_t max, struct mono now)
+{
+	if (max < p->base)
+		max = p->base;
+	if (max == p->max)
+		return;
+	p->max = max;
+	p->refused = max + 1;
+	p->settled = false;
+	if (p->size > max)
+		p->size = p->base;
+	if (p->state != PMTU_STOPPED)
+		next_round(p, now);
+}
+
 static void finish(struct pmtu *p, struct mono now)
 {
 	p->state = PMTU_DONE;

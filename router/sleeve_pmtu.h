@@ -59,6 +59,9 @@ struct pmtu {
 
 void pmtu_init(struct pmtu *p, uint32_t max);
 
+/* The first link carries more or less than before. */
+void pmtu_set_max(struct pmtu *p, uint32_t max, struct mono now);
+
 /* The path came up or changed: from the base size upwards. */
 void pmtu_start(struct pmtu *p, uint32_t rtt_ms, struct mono now);
 /* The path is down: nothing is known any more. */

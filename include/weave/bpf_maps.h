@@ -13,7 +13,7 @@
 
 #include <stdint.h>
 
-#define FASTDP_LAYOUT 2u
+#define FASTDP_LAYOUT 3u
 
 /* Peers beyond that are reached by sleeve; each costs 32 bytes on every CPU. */
 #define FASTDP_PEERS_MAX 4096u
@@ -22,7 +22,7 @@
 #define FASTDP_ADDRESSES_MAX 262144u
 /* Of connections that are up, and of those of an earlier life of the daemon for a while. */
 #define FASTDP_SESSIONS_MAX 8192u
-#define FASTDP_EVENTS_SIZE (256u * 1024u) /* ring, a power of two */
+#define FASTDP_EVENTS_SIZE (32u * 1024u) /* ring, a power of two; some 500 pongs */
 
 #define FASTDP_TTL 64u /* of the outer header */
 /* What a relay takes off it.  More than one, so that a packet which goes round while routers

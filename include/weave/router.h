@@ -57,6 +57,9 @@ void router_on_too_big(struct router *r, struct netaddr to, size_t size, struct 
 void router_count_drop(struct router *r, enum drop_reason reason, uint64_t count);
 void router_tick(struct router *r, struct mono now);
 
+/* The bridge's MTU, and the largest datagram to probe for, are others now. */
+void router_set_mtu(struct router *r, uint32_t mtu, uint32_t datagram_max, struct mono now);
+
 /* ---- the kernel's data path (router/fastdp_io.c), if there is one ---- */
 /* The next thing that the kernel has to be told; false when there is nothing more for now. */
 bool router_next_fastdp(struct router *r, struct fastdp_op *op, struct mono now);
@@ -96,6 +99,7 @@ struct path_info {
 	uint64_t epoch;		/* of our sending key, from 0 */
 	uint32_t mtu;		/* largest inner IP packet that travels in one datagram */
 	uint32_t datagram_size; /* verified UDP payload size */
+	bool settled;		/* that is the result of a finished search */
 	uint32_t rtt_us;
 	char why[96]; /* why not established, or why no better overlay */
 	uint64_t frames_out, frames_in, bytes_out, bytes_in;

@@ -374,6 +374,79 @@ def test_expose(pair):
     assert b.box.ping("10.2.1.50", count=10) == 10
 
 
+# --- MTU -----------------------------------------------------------------------------------------
+
+def container_mtu(box):
+    return box.links()["ethwe"]["mtu"]
+
+
+def set_underlay_mtu(mtu, *hosts):
+    lan = hosts[0].lan
+    lan.switch.run(["ip", "link", "set", "sw", "mtu", mtu])
+    for host in hosts:
+        lan.switch.run(["ip", "link", "set", f"p-{host.short}", "mtu", mtu])
+        host.run(["ip", "link", "set", underlay(host), "mtu", mtu])
+
+
+def test_mtu_follows_the_underlay(pair):
+    a, b = pair
+    assert container_mtu(a.box) == 1376
+    for mtu in (9000, 1400, 1500):
+        set_underlay_mtu(mtu, a, b)
+        for host in (a, b):
+            wait_until(10, lambda: container_mtu(host.box) == mtu - 124, f"{mtu} - 124")
+            assert host.links()["weave"]["mtu"] == mtu - 124
+        on_fastdp(a, b)
+        assert a.box.ping(b.box.ip, count=3, size=mtu - 124 - 28, dont_fragment=True) == 3
+        assert a.box.ping(b.box.ip, count=3, size=mtu - 124 - 27, dont_fragment=True) == 0
+        transfer(a.box, b.box, b.box.ip, 10_000_000)
+        transfer(b.box, a.box, a.box.ip, 10_000_000)
+        fresh = a.container()
+        a.weave("attach", f"10.2.1.{mtu % 7 + 40}/24", fresh.name)
+        assert container_mtu(fresh) == mtu - 124
+
+
+def test_mtu_follows_a_smaller_path(lab):
+    """No interface of either host is small; a link between them is."""
+    a, b = lab.routed_pair(1410)
+    for host in (a, b):
+        host.sysctl("net.ipv4.tcp_mtu_probing", 2)  # for the control connection
+    a.launch()
+    b.launch(a.ip)
+    mesh([a, b])
+    x, y = a.container("10.2.1.1/24"), b.container("10.2.1.2/24")
+    on_sleeve(a, b, "1376 bytes do not get through")
+    wait_until(10, lambda: x.ping(y.ip, count=3, size=1348) == 3, "sleeve carries meanwhile")
+    on_fastdp(a, b, seconds=40)
+    # A veth takes four bytes more than it says, for a VLAN tag.
+    assert container_mtu(x) == 1410 - 124 and 0 <= container_mtu(y) - (1410 - 124) <= 4
+    transfer(x, y, y.ip, 5_000_000)
+
+
+def test_mtu_by_hand_stays(lab):
+    lan = lab.lan()
+    a, b = lan.host("a"), lan.host("b")
+    a.lan = lan
+    a.launch("--mtu", "1300")
+    b.launch("--mtu", "1300", a.ip)
+    mesh([a, b])
+    on_fastdp(a, b)
+    x, y = a.container("10.2.1.1/24"), b.container("10.2.1.2/24")
+    assert container_mtu(x) == 1300
+    set_underlay_mtu(9000, a, b)
+    wait_until(10, lambda: "stays 1300" in a.log() and "stays 1300" in b.log(), "noticed")
+    assert container_mtu(x) == 1300
+    wait_until(10, lambda: x.reaches("10.2.1.2"), "ping")
+    # The next life gives another; those who are there follow.
+    for host, peer in ((a, b), (b, a)):
+        host.weave("stop")
+        host.launch("--mtu", "1450", peer.ip)
+    mesh([a, b])
+    on_fastdp(a, b)
+    assert container_mtu(x) == 1450 and container_mtu(y) == 1450
+    assert x.ping("10.2.1.2", count=3, size=1450 - 28, dont_fragment=True) == 3
+
+
 # --- relays --------------------------------------------------------------------------------------
 
 def test_relay_in_the_kernel(lab, say):

@@ -47,6 +47,38 @@ static void finds_every_size_exactly(void **state)
 	}
 }
 
+static void another_first_link_is_searched_anew(void **state)
+{
+	struct pmtu p;
+
+	(void)state;
+	pmtu_init(&p, 1472);
+	/* Before it runs it is only another number. */
+	pmtu_set_max(&p, 1372, at(0));
+	pmtu_check(&p);
+	pmtu_start(&p, 0, at(0));
+	settle(&p, 9000, 0);
+	assert_int_equal(p.size, 1372);
+	pmtu_set_max(&p, 8972, at(10));
+	pmtu_check(&p);
+	assert_false(p.settled);
+	assert_int_equal(p.size, 1372);
+	settle(&p, 5000, 10);
+	assert_int_equal(p.size, 5000);
+	pmtu_set_max(&p, 1372, at(20));
+	pmtu_check(&p);
+	assert_int_equal(p.size, PMTU_BASE);
+	settle(&p, 9000, 20);
+	assert_int_equal(p.size, 1372);
+	/* The same again, and less than everybody carries. */
+	pmtu_set_max(&p, 1372, at(30));
+	assert_true(p.settled);
+	pmtu_set_max(&p, 100, at(30));
+	pmtu_check(&p);
+	settle(&p, 9000, 30);
+	assert_int_equal(p.size, PMTU_BASE);
+}
+
 static void the_largest_answers_in_one_round(void **state)
 {
 	struct pmtu p;
@@ -174,6 +206,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(finds_every_size_exactly),
+		cmocka_unit_test(another_first_link_is_searched_anew),
 		cmocka_unit_test(the_largest_answers_in_one_round),
 		cmocka_unit_test(each_size_gets_three_tries),
 		cmocka_unit_test(stale_and_wrong_acknowledgements_change_nothing),
