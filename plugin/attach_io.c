@@ -216,20 +216,37 @@ int attach_ids(struct net *net, const struct net_bridge *bridge, struct attach_i
 	return rc;
 }
 
+/* The port whose other end is in this namespace, whatever that is called there by now; 'a' gets
+ * what its alias says. */
+static bool find_port(struct net *net, const struct net_bridge *bridge, struct inside *in,
+		      struct net_link *port, struct attachment *a)
+{
+	struct net_link *links = NULL;
+	size_t count = 0;
+	bool found = false;
+
+	if (net_links(in->net, 0, &links, &count))
+		return false;
+	for (size_t i = 0; i < count && !found; i++)
+		found = strcmp(links[i].kind, "veth") == 0 &&
+			net_link_get(net, links[i].peer, port) == 0 &&
+			port->peer == links[i].ifindex && is_container_port(bridge, port, a) &&
+			attach_alias_parse(port->alias, bridge->names.bridge, a);
+	mem_free(links);
+	return found;
+}
+
 /* A container that is out of sight is seen again when somebody names its namespace anew: its port
  * takes 'path' for the one that leads elsewhere. */
 static void adopt_path(struct net *net, const struct net_bridge *bridge, struct inside *in,
 		       const char *path)
 {
-	struct net_link end, port;
+	struct net_link port;
 	struct attachment *a = mem_new(1, sizeof *a);
 	char alias[NET_ALIAS_SIZE];
 	struct why unused;
 
-	if (strlen(path) <= ATTACH_NETNS_MAX &&
-	    net_link_find(in->net, ATTACH_INTERFACE, &end) == 0 &&
-	    net_link_get(net, end.peer, &port) == 0 && port.peer == end.ifindex &&
-	    is_container_port(bridge, &port, a) &&
+	if (strlen(path) <= ATTACH_NETNS_MAX && find_port(net, bridge, in, &port, a) &&
 	    read_attachment(bridge->names.bridge, &port, a, &unused) == PORT_OUT_OF_SIGHT) {
 		attach_alias(bridge->names.bridge, a->id, path, alias);
 		/* If that fails the container stays as it was, and the request says so. */
@@ -249,10 +266,12 @@ static void remove_out_of_sight(struct net *net, const struct net_bridge *bridge
 	if (!id || strcmp(id, ATTACH_UNKNOWN_ID) == 0 || net_links(net, 0, &links, &count))
 		count = 0;
 	for (size_t i = 0; i < count; i++)
+		/* Looking into a namespace takes time: not into all of them. */
 		if (is_container_port(bridge, &links[i], a) &&
+		    attach_alias_parse(links[i].alias, bridge->names.bridge, a) &&
+		    strcmp(a->id, id) == 0 &&
 		    read_attachment(bridge->names.bridge, &links[i], a, &unused) ==
-			    PORT_OUT_OF_SIGHT &&
-		    strcmp(a->id, id) == 0)
+			    PORT_OUT_OF_SIGHT)
 			net_link_delete(net, links[i].ifindex);
 	mem_free(links);
 	mem_free(a);
@@ -562,6 +581,26 @@ static int carry_out(struct net *net, const struct net_bridge *bridge,
 	return 0;
 }
 
+int attach_identity(struct net *net, const struct net_bridge *bridge,
+		    const struct attach_request *req, char *id, struct why *why)
+{
+	struct attachment *a = mem_new(1, sizeof *a);
+	struct inside in = INSIDE_NONE;
+	struct net_link port;
+	int rc = attach_check(req, bridge->mtu, why);
+
+	if (rc == 0)
+		rc = open_container(&in, req->netns, why);
+	if (rc == 0 && find_port(net, bridge, &in, &port, a) &&
+	    strcmp(a->id, ATTACH_UNKNOWN_ID) != 0)
+		strcpy(id, a->id);
+	else if (rc == 0)
+		strcpy(id, req->id ? req->id : ATTACH_UNKNOWN_ID);
+	inside_close(&in);
+	mem_free(a);
+	return rc;
+}
+
 int attach_add(struct net *net, const struct net_bridge *bridge, const struct attach_request *req,
 	       struct attachment *result, struct why *why)
 {
@@ -643,6 +682,48 @@ static int look_inside(struct net *net, const struct net_bridge *bridge, const c
 	adopt_path(net, bridge, &in, path);
 	inside_close(&in);
 	return 0;
+}
+
+static int find_by_id(struct net *net, const struct net_bridge *bridge, const char *id,
+		      struct attachment *out, struct why *why)
+{
+	struct attachment *list;
+	size_t count, i = 0;
+	int rc = attach_list(net, bridge, &list, &count, why);
+
+	if (rc)
+		return rc;
+	while (i < count && strcmp(list[i].id, id) != 0)
+		i++;
+	if (i < count)
+		*out = list[i];
+	mem_free(list);
+	return i < count ? 0 : -ENOENT;
+}
+
+int attach_find(struct net *net, const struct net_bridge *bridge, const struct detach_request *who,
+		struct attachment *out, struct why *why)
+{
+	struct inside in;
+	struct net_link port;
+	int rc;
+
+	if (!who->netns) {
+		rc = find_by_id(net, bridge, who->id, out, why);
+	} else {
+		rc = inside_open(&in, who->netns);
+		if (rc)
+			return refuse_open(who->netns, rc, why);
+		memset(out, 0, sizeof *out);
+		rc = find_port(net, bridge, &in, &port, out)
+			     ? explain(in.net, read_container_end(&in, &port, out), why)
+			     : -ENOENT;
+		inside_close(&in);
+	}
+	if (rc == -ENOENT)
+		why_set(why, WHY_INVALID, "%.110s is not attached",
+			who->netns ? who->netns : who->id);
+	return rc;
 }
 
 int attach_remove(struct net *net, const struct net_bridge *bridge,

@@ -51,6 +51,12 @@ struct attach_request {
 int attach_add(struct net *net, const struct net_bridge *bridge, const struct attach_request *req,
 	       struct attachment *result, struct why *why);
 
+/* Under which id the container of the request is known, of ATTACH_ID_MAX + 1 bytes: a namespace
+ * that is attached keeps the id that it has, whatever it is called in further requests.  Refuses
+ * what attach_add would refuse whatever the addresses. */
+int attach_identity(struct net *net, const struct net_bridge *bridge,
+		    const struct attach_request *req, char *id, struct why *why);
+
 /* By namespace if 'netns' is given, else by id. */
 struct detach_request {
 	const char *id;
@@ -69,6 +75,10 @@ struct detached {
 /* Removes addresses, all or none of those named; with the last one the interface goes. */
 int attach_remove(struct net *net, const struct net_bridge *bridge,
 		  const struct detach_request *req, struct detached *result, struct why *why);
+
+/* The attachment that such a request is about; -ENOENT: there is none. */
+int attach_find(struct net *net, const struct net_bridge *bridge, const struct detach_request *who,
+		struct attachment *out, struct why *why);
 
 /* All attachments, in order of host interface index; mem_free(*list).  On the way
  * veths that were never finished are removed, and those that lost the bridge plugged in again.  A

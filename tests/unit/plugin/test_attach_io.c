@@ -7,6 +7,7 @@
 #include <net/ethernet.h>
 #include <net/if.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <weave/attach.h>
@@ -362,6 +363,70 @@ static void attachments_are_found_again(void **state)
 	mem_free(found);
 }
 
+static const char *identity(struct fixture *f, int index, const char *id)
+{
+	static char known[ATTACH_ID_MAX + 1];
+	struct attach_request r = { .id = id, .netns = f->containers[index].path };
+	struct why why;
+
+	WHY_OK(why, attach_identity(f->net, &f->bridge, &r, known, &why));
+	return known;
+}
+
+static void rename_inside(struct fixture *f, int index, const char *name)
+{
+	struct ifreq rename = { .ifr_name = ATTACH_INTERFACE };
+	struct netns_visit visit;
+	struct net_link end;
+	struct net *net;
+	int fd;
+
+	assert_int_equal(net_open_at(&net, f->containers[index].fd), 0);
+	NET_OK(net, net_link_find(net, ATTACH_INTERFACE, &end));
+	NET_OK(net, net_link_set_up(net, end.ifindex, false));
+	assert_int_equal(netns_enter(f->containers[index].fd, &visit), 0);
+	fd = socket(AF_INET, SOCK_DGRAM, 0);
+	snprintf(rename.ifr_newname, sizeof rename.ifr_newname, "%s", name);
+	assert_int_equal(ioctl(fd, SIOCSIFNAME, &rename), 0);
+	close(fd);
+	netns_leave(&visit);
+	net_close(net);
+}
+
+/* Whoever names a namespace anew, by the number of a process, say: it is one container. */
+static void a_namespace_keeps_its_id(void **state)
+{
+	struct fixture *f = *state;
+	struct attachment a;
+	struct detach_request who = { .id = "other", .netns = f->containers[0].path };
+	struct attach_request bad = { .id = "a b", .netns = f->containers[0].path };
+	char known[ATTACH_ID_MAX + 1];
+	struct why why;
+
+	assert_string_equal(identity(f, 0, "c1"), "c1");
+	assert_string_equal(identity(f, 0, NULL), "_");
+	WHY_OK(why, attach(f, 0, "c1", "10.2.1.1/24", NULL, &a, &why));
+	WHY_OK(why, attach(f, 1, NULL, "10.2.1.2/24", NULL, &a, &why));
+	assert_string_equal(identity(f, 0, "other"), "c1");
+	assert_string_equal(identity(f, 0, NULL), "c1");
+	assert_string_equal(identity(f, 1, "c2"), "c2"); /* it had none */
+	WHY_OK(why, attach_find(f->net, &f->bridge, &who, &a, &why));
+	assert_string_equal(a.id, "c1");
+	assert_int_equal(a.cidrs_count, 1);
+	who = (struct detach_request){ .id = "c1" };
+	WHY_OK(why, attach_find(f->net, &f->bridge, &who, &a, &why));
+	assert_string_equal(a.netns, f->containers[0].path);
+	who.id = "other";
+	assert_int_equal(attach_find(f->net, &f->bridge, &who, &a, &why), -ENOENT);
+	assert_non_null(strstr(why.text, "other is not attached"));
+	assert_int_equal(attach_identity(f->net, &f->bridge, &bad, known, &why), -EINVAL);
+	bad = (struct attach_request){ .id = "c1", .netns = "/nowhere" };
+	assert_int_equal(attach_identity(f->net, &f->bridge, &bad, known, &why), -ENOENT);
+	/* Its own administrator calls the interface as he likes. */
+	rename_inside(f, 0, "eth7");
+	assert_string_equal(identity(f, 0, "other"), "c1");
+}
+
 static void leftovers_are_cleaned(void **state)
 {
 	struct fixture *f = *state;
@@ -565,6 +630,7 @@ int main(void)
 		TEST(detach_takes_away),
 		TEST(secondary_addresses_survive),
 		TEST(attachments_are_found_again),
+		TEST(a_namespace_keeps_its_id),
 		TEST(leftovers_are_cleaned),
 		TEST(container_whose_path_is_gone_keeps_its_network),
 		TEST(restarted_container_replaces_one_out_of_sight),
