@@ -8,6 +8,7 @@
 #include "control.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -101,14 +102,15 @@ static int forget_other_name(struct daemon *d, struct why *why)
 }
 
 /* A new store id goes with a new store, whatever became of the old one: what this peer owned then
- * belongs to an owner who is not there any more. */
+ * belongs to an owner who is not there any more.  The state file is written after the store, so it
+ * may still have the id of the one before. */
 static int take_store_id(struct daemon *d, struct why *why)
 {
 	peer_name name;
 	uint64_t id = ipam_store_id(d->store, &name);
 	int rc = 0;
 
-	d->former_life = id == 0 && d->state.store_id != 0;
+	d->former_life = d->state.store_id && d->state.store_id != id;
 	if (d->former_life)
 		log_warning(&d->log, "the addresses of the last run are lost: what this peer owned "
 				     "comes back by weave rmpeer on it");
@@ -160,12 +162,12 @@ static bool check_routes(struct daemon *d, struct cidr range, struct why *why)
 {
 	char a[CIDR_TEXT_SIZE], b[CIDR_TEXT_SIZE];
 	struct net_route *routes = NULL;
-	struct net_link bridge = { .ifindex = 0 };
+	struct net_link bridge;
 	size_t count = 0;
 	bool fine = true;
 
 	if (net_link_find(d->net, d->options->bridge, &bridge))
-		bridge.ifindex = 0;
+		bridge.ifindex = -1; /* 0 is that of routes over no interface */
 	if (net_routes(d->net, &routes, &count)) {
 		log_warning(&d->log, "cannot read the host's routes: %s", net_error(d->net));
 		return true;
@@ -285,8 +287,21 @@ int addresses_load(struct daemon *d, struct why *why)
 	return 0;
 }
 
+/* Requests that end with us have changed something, too: an address that nobody waits for any more
+ * must not be held for ever. */
+static void save_rest(struct daemon *d)
+{
+	struct engine_action a;
+
+	while (d->ready && engine_next_action(d->engine, &a, mono_now()))
+		if (a.type == ENGINE_IPAM && a.ipam.type == IPAM_SAVE)
+			addresses_do(d, &a);
+}
+
 void addresses_close(struct daemon *d)
 {
+	if (d->store)
+		save_rest(d);
 	control_addresses_stop(d);
 	address_service_fini(&d->addresses);
 	ipam_store_close(d->store);
@@ -333,16 +348,22 @@ void addresses_turn(struct daemon *d)
 
 /* ---- what lives ---- */
 
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(((const struct attach_id *)a)->text, ((const struct attach_id *)b)->text);
+}
+
 static bool is_attached(void *ctx, const char *id)
 {
 	struct daemon *d = ctx;
+	struct attach_id key;
 
 	if (strcmp(id, API_EXPOSE_ID) == 0)
 		return d->exposed.count > 0;
-	for (size_t i = 0; i < d->living_count; i++)
-		if (strcmp(d->living[i].text, id) == 0)
-			return true;
-	return false;
+	if (strlen(id) >= sizeof key.text || d->living_count == 0)
+		return false;
+	strcpy(key.text, id);
+	return bsearch(&key, d->living, d->living_count, sizeof key, by_text) != NULL;
 }
 
 static void found(struct daemon *d, const char *id, struct cidr cidr, struct mono now)
@@ -369,6 +390,8 @@ void addresses_relisted(struct daemon *d, const struct attachment *list, size_t 
 		log_warning(&d->log, "cannot list the containers that live: %s", why.text);
 		return;
 	}
+	if (d->living_count)
+		qsort(d->living, d->living_count, sizeof *d->living, by_text);
 	for (size_t i = 0; i < count; i++)
 		for (uint32_t k = 0; k < list[i].cidrs_count; k++)
 			found(d, list[i].id, list[i].cidrs[k], now);

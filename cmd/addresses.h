@@ -17,7 +17,7 @@ bool addresses_configure(struct daemon *d, struct why *why);
 /* Rows into a new engine that has not started.  -EAGAIN: the store was damaged and set aside, and
  * d->state.store_id is another one: begin with another engine.  Else 0 or a negative errno. */
 int addresses_load(struct daemon *d, struct why *why);
-/* Before engine_free. */
+/* What is left to be saved is; before engine_free. */
 void addresses_close(struct daemon *d);
 
 /* Carries out one of IPAM's actions. */

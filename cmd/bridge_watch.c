@@ -178,6 +178,11 @@ void bridge_watch_relist(struct daemon *d)
 	mem_free(list);
 }
 
+void bridge_watch_relist_soon(struct daemon *d)
+{
+	soon(d, &d->relist, RELIST_DELAY_S);
+}
+
 static void on_relist(struct ev_loop *loop, struct ev_timer *w, int events)
 {
 	(void)loop;
@@ -216,7 +221,7 @@ static void on_link(struct daemon *d, const struct net_link *link)
 		soon(d, &d->follow_mtu, RELIST_DELAY_S);
 	if (link->master == 0 && strcmp(link->kind, "veth") == 0 &&
 	    strncmp(link->name, CONTAINER_PORT, sizeof CONTAINER_PORT - 1) == 0)
-		soon(d, &d->relist, RELIST_DELAY_S);
+		bridge_watch_relist_soon(d);
 }
 
 static void on_event(struct daemon *d, const struct net_event *e)
@@ -230,7 +235,7 @@ static void on_event(struct daemon *d, const struct net_event *e)
 		if (is_ours(d, e->link.name))
 			soon(d, &d->repair, REPAIR_DELAY_S);
 		else
-			soon(d, &d->relist, RELIST_DELAY_S);
+			bridge_watch_relist_soon(d);
 		break;
 	case NET_EVENT_RESYNC:
 		soon(d, &d->repair, REPAIR_DELAY_S);

@@ -28,6 +28,8 @@ void control_prime(void *ctx, struct api_reply *reply);
 void control_remove_peer(void *ctx, const char *peer, bool force, struct api_reply *reply);
 void control_hand_over(void *ctx, bool force, struct api_reply *reply);
 
+/* Before anything else of these. */
+void control_addresses_init(struct daemon *d);
 /* Ends what goes on although nobody waits for it. */
 void control_addresses_stop(struct daemon *d);
 /* A job of one of the above waits no more. */

@@ -20,19 +20,36 @@ struct pending {
 	struct daemon *daemon;
 	struct address_job *job;
 	struct api_reply *reply; /* NULL: nobody waits, and the job goes on all the same */
+	struct list in_line;	 /* in its daemon's 'attaching', when its addresses are there */
 	bool multicast_route, masquerade;
 	bool quiet; /* the answer has no text */
-	char id[API_ID_SIZE], netns[API_NETNS_SIZE];
+	char id[ATTACH_ID_MAX + 1], netns[API_NETNS_SIZE];
 };
 
 /* ---- waiting ---- */
 
-static void on_cancel(void *ctx)
+static void free_pending(struct pending *p)
 {
-	struct pending *p = ctx;
+	list_remove(&p->in_line);
+	mem_free(p);
+}
+
+/* Takes back what was asked for.  Addresses that the container had already were taken for alive,
+ * and perhaps it is not. */
+static void give_up(struct pending *p)
+{
+	struct daemon *d = p->daemon;
+	bool of_interface = p->type == PENDING_ATTACH || p->type == PENDING_EXPOSE;
 
 	address_job_undo(p->job, mono_now());
-	mem_free(p);
+	free_pending(p);
+	if (of_interface)
+		bridge_watch_relist_soon(d);
+}
+
+static void on_cancel(void *ctx)
+{
+	give_up(ctx);
 }
 
 static struct pending *new_pending(struct daemon *d, enum pending_type type,
@@ -43,6 +60,7 @@ static struct pending *new_pending(struct daemon *d, enum pending_type type,
 	p->type = type;
 	p->daemon = d;
 	p->reply = reply;
+	list_init(&p->in_line);
 	return p;
 }
 
@@ -51,22 +69,10 @@ static void wait_for(struct pending *p, struct address_job *job)
 {
 	p->job = job;
 	job->owner = p;
+	if (p->reply)
+		api_reply_on_cancel(p->reply, on_cancel, p);
 	if (job->state != ADDRESS_JOB_WAITING)
 		control_addresses_ready(p->daemon, job);
-	else if (p->reply)
-		api_reply_on_cancel(p->reply, on_cancel, p);
-}
-
-void control_addresses_stop(struct daemon *d)
-{
-	struct list *jobs = &d->addresses.jobs;
-
-	while (jobs->next && !list_empty(jobs)) {
-		struct address_job *job = list_entry(jobs->next, struct address_job, link);
-
-		mem_free(job->owner);
-		address_job_keep(job);
-	}
 }
 
 /* ---- ready ---- */
@@ -75,8 +81,7 @@ static void refuse(struct pending *p, const struct why *why)
 {
 	if (p->reply)
 		api_reply_fail(p->reply, why);
-	address_job_undo(p->job, mono_now());
-	mem_free(p);
+	give_up(p);
 }
 
 /* The kernel's refusals are 500, the request's faults 400. */
@@ -91,10 +96,17 @@ static bool outcome(int rc, struct why *why)
 	return false;
 }
 
-static void reply_addresses(struct pending *p)
+/* Somebody may have attached the namespace under another id while we waited. */
+static bool has_its_id(struct daemon *d, const struct attach_request *r, struct why *why)
 {
-	if (p->reply)
-		api_reply_addresses(p->reply, &p->job->addresses);
+	char id[ATTACH_ID_MAX + 1];
+
+	if (!outcome(attach_identity(d->net, &d->bridge, r, id, why), why))
+		return false;
+	if (strcmp(id, r->id) != 0)
+		why_set(why, WHY_INVALID, "%s was attached as %s meanwhile: try again", r->netns,
+			id);
+	return strcmp(id, r->id) == 0;
 }
 
 static bool attach(struct pending *p, struct why *why)
@@ -109,7 +121,8 @@ static bool attach(struct pending *p, struct why *why)
 		.mtu = d->mtu,
 	};
 
-	return outcome(attach_add(d->net, &d->bridge, &r, NULL, why), why);
+	return has_its_id(d, &r, why) &&
+	       outcome(attach_add(d->net, &d->bridge, &r, NULL, why), why);
 }
 
 static bool expose(struct pending *p, struct why *why)
@@ -123,32 +136,96 @@ static bool expose(struct pending *p, struct why *why)
 	return outcome(expose_add(d->net, &d->bridge, &d->exposed, items, a->count, why), why);
 }
 
+/* Puts the addresses on the interface. */
+static void carry_out(struct pending *p)
+{
+	struct daemon *d = p->daemon;
+	struct why why = { 0 };
+	bool ok = address_job_holds(p->job, &why);
+
+	if (ok)
+		ok = p->type == PENDING_ATTACH ? attach(p, &why) : expose(p, &why);
+	if (!ok) {
+		refuse(p, &why);
+		return;
+	}
+	if (p->reply)
+		api_reply_addresses(p->reply, &p->job->addresses);
+	address_job_keep(p->job);
+	free_pending(p);
+	bridge_watch_relist(d);
+}
+
+/* When a ring comes, hundreds of containers may have their addresses in one moment, and each takes
+ * milliseconds: frames and heartbeats go in between. */
+static void next_in_line(struct daemon *d)
+{
+	if (list_empty(&d->attaching) || ev_is_active(&d->attach_next))
+		return;
+	ev_timer_set(&d->attach_next, 0., 0.);
+	ev_timer_start(d->loop, &d->attach_next);
+}
+
+static void on_attach_next(struct ev_loop *loop, struct ev_timer *w, int events)
+{
+	struct daemon *d = w->data;
+
+	(void)loop;
+	(void)events;
+	if (!list_empty(&d->attaching))
+		carry_out(list_entry(d->attaching.next, struct pending, in_line));
+	next_in_line(d);
+}
+
+static void stand_in_line(struct daemon *d, struct pending *p)
+{
+	list_append(&d->attaching, &p->in_line);
+	next_in_line(d);
+}
+
+void control_addresses_init(struct daemon *d)
+{
+	list_init(&d->attaching);
+	ev_timer_init(&d->attach_next, on_attach_next, 0., 0.);
+	d->attach_next.data = d;
+}
+
+void control_addresses_stop(struct daemon *d)
+{
+	struct list *jobs = &d->addresses.jobs;
+
+	ev_timer_stop(d->loop, &d->attach_next);
+	while (jobs->next && !list_empty(jobs)) {
+		struct address_job *job = list_entry(jobs->next, struct address_job, link);
+
+		free_pending(job->owner);
+		address_job_keep(job);
+	}
+}
+
 void control_addresses_ready(struct daemon *d, struct address_job *job)
 {
 	struct pending *p = job->owner;
-	struct why why = { 0 };
-	bool ok = true;
 
 	if (job->state == ADDRESS_JOB_FAILED) {
 		refuse(p, &job->why);
 		return;
 	}
-	if (p->type == PENDING_ATTACH)
-		ok = attach(p, &why);
-	else if (p->type == PENDING_EXPOSE)
-		ok = expose(p, &why);
-	if (!ok) {
-		refuse(p, &why);
+	switch (p->type) {
+	case PENDING_ATTACH:
+	case PENDING_EXPOSE:
+		stand_in_line(d, p);
 		return;
+	case PENDING_ADDRESSES:
+		api_reply_addresses(p->reply, &job->addresses);
+		break;
+	case PENDING_TEXT:
+		if (p->reply)
+			api_reply_text(p->reply, p->quiet ? "" : text_string(&job->text));
+		break;
 	}
-	if (p->type == PENDING_TEXT && p->reply)
-		api_reply_text(p->reply, p->quiet ? "" : text_string(&job->text));
-	else if (p->type != PENDING_TEXT)
-		reply_addresses(p);
 	address_job_keep(job);
-	if (p->type == PENDING_ATTACH || p->type == PENDING_EXPOSE)
-		bridge_watch_relist(d);
-	mem_free(p);
+	free_pending(p);
 }
 
 /* ---- attach and expose ---- */
@@ -156,14 +233,27 @@ void control_addresses_ready(struct daemon *d, struct address_job *job)
 void control_attach(void *ctx, const struct api_attach *request, struct api_reply *reply)
 {
 	struct daemon *d = ctx;
-	struct pending *p = new_pending(d, PENDING_ATTACH, reply);
+	struct attach_request r = { .id = request->id, .netns = request->netns, .mtu = d->mtu };
+	struct pending *p;
+	struct why why = { 0 };
+	char id[ATTACH_ID_MAX + 1];
+	bool ok = outcome(attach_identity(d->net, &d->bridge, &r, id, &why), &why);
 
-	MUST(request->netns && strlen(request->id) < sizeof p->id &&
-	     strlen(request->netns) < sizeof p->netns);
-	strcpy(p->id, request->id);
+	if (ok && d->addresses.ranges_count && strcmp(id, ATTACH_UNKNOWN_ID) == 0) {
+		why_set(&why, WHY_INVALID,
+			"'" ATTACH_UNKNOWN_ID "' stands for no container: give its id, by which it "
+			"keeps its addresses");
+		ok = false;
+	}
+	if (!ok) {
+		api_reply_fail(reply, &why);
+		return;
+	}
+	p = new_pending(d, PENDING_ATTACH, reply);
+	strcpy(p->id, id);
 	strcpy(p->netns, request->netns);
 	p->multicast_route = request->multicast_route;
-	wait_for(p, address_job_get(&d->addresses, request->id, true, &request->wants, mono_now()));
+	wait_for(p, address_job_get(&d->addresses, id, true, &request->wants, mono_now()));
 }
 
 void control_expose(void *ctx, const struct api_wants *wants, bool masquerade,
@@ -178,129 +268,142 @@ void control_expose(void *ctx, const struct api_wants *wants, bool masquerade,
 
 /* ---- detach and hide ---- */
 
-/* Of 'have', what 'want' means; 0 when there is nothing such. */
-static size_t select_cidrs(const struct daemon *d, const struct api_want *want,
-			   const struct cidr *have, size_t have_count, struct api_addresses *out)
+static void free_addresses(struct daemon *d, const char *id, const struct api_addresses *a)
 {
-	size_t before = out->count;
-
-	for (size_t i = 0; i < have_count && out->count < API_ADDRESSES_MAX; i++) {
-		bool wanted = address_in_subnet(&d->addresses, have[i],
-						want->type == API_WANT_SUBNET ? &want->cidr : NULL);
-		bool twice = false;
-
-		for (size_t k = 0; k < out->count; k++)
-			twice = twice || ip_compare(out->list[k].ip, have[i].ip) == 0;
-		if (wanted && !twice)
-			out->list[out->count++] = have[i];
-	}
-	return out->count - before;
+	for (size_t i = 0; i < a->count; i++)
+		address_free(&d->addresses, id, a->list[i].ip, mono_now());
 }
 
-/* The addresses that 'wants' mean, for somebody who has 'have'.  False with 'why'. */
-static bool wanted(const struct daemon *d, const struct api_wants *wants, const struct cidr *have,
-		   size_t have_count, struct api_addresses *out, struct why *why)
+static bool is_listed(struct ip_addr ip, const struct cidr *list, size_t count)
 {
+	for (size_t i = 0; i < count; i++)
+		if (ip_compare(list[i].ip, ip) == 0)
+			return true;
+	return false;
+}
+
+/* A container may hold addresses that are not on its interface: it died a moment ago, or a program
+ * asked for them.  Moves those from 'asked' to 'loose'. */
+static void split_loose(struct daemon *d, const char *id, const struct attachment *a,
+			struct api_addresses *asked, struct api_addresses *loose)
+{
+	struct api_addresses held;
+	size_t kept = 0;
+
+	address_held(&d->addresses, id, &held);
+	loose->count = 0;
+	for (size_t i = 0; i < asked->count; i++) {
+		struct cidr c = asked->list[i];
+
+		if ((!a || !is_listed(c.ip, a->cidrs, a->cidrs_count)) &&
+		    is_listed(c.ip, held.list, held.count))
+			loose->list[loose->count++] = c;
+		else
+			asked->list[kept++] = c;
+	}
+	asked->count = kept;
+}
+
+/* All of 'asked', or none; none there: all that the container has. */
+static bool remove_addresses(struct daemon *d, const struct api_attach *request, const char *id,
+			     struct api_addresses *asked, struct why *why)
+{
+	struct detach_request r = { .id = request->id,
+				    .netns = request->netns,
+				    .cidrs = asked->list,
+				    .cidrs_count = asked->count };
+	struct detached *removed = mem_new(1, sizeof *removed);
+	bool ok = outcome(attach_remove(d->net, &d->bridge, &r, removed, why), why);
+
+	if (ok) {
+		asked->count = removed->cidrs_count;
+		memcpy(asked->list, removed->cidrs, asked->count * sizeof *asked->list);
+		free_addresses(d, id, asked);
+		bridge_watch_relist(d);
+	}
+	mem_free(removed);
+	return ok;
+}
+
+static bool select_addresses(struct daemon *d, const struct api_attach *request,
+			     const struct attachment *a, const char *id, struct api_addresses *done,
+			     struct why *why)
+{
+	const struct api_want *nothing;
+	struct api_addresses held;
 	char text[CIDR_TEXT_SIZE];
 
-	out->count = 0;
-	for (size_t i = 0; i < wants->count; i++) {
-		const struct api_want *w = &wants->list[i];
+	address_held(&d->addresses, id, &held);
+	nothing = a ? address_select(&d->addresses, &request->wants, a->cidrs, a->cidrs_count, done)
+		    : address_select(&d->addresses, &request->wants, held.list, held.count, done);
+	if (!a && request->wants.count == 0)
+		*done = held;
+	if (nothing)
+		why_set(why, WHY_INVALID, "no address in %s is attached",
+			nothing->type == API_WANT_SUBNET ? cidr_text(nothing->cidr, text)
+							 : "the default subnet");
+	return !nothing;
+}
 
-		if (w->type == API_WANT_ADDRESS) {
-			if (out->count < API_ADDRESSES_MAX)
-				out->list[out->count++] = w->cidr;
-		} else if (!select_cidrs(d, w, have, have_count, out)) {
-			why_set(why, WHY_INVALID, "no address in %s is attached",
-				w->type == API_WANT_SUBNET ? cidr_text(w->cidr, text)
-							   : "the default subnet");
-			return false;
-		}
-	}
+/* 'a' is what is attached, NULL: nothing.  'id': whose the addresses are. */
+static bool detach(struct daemon *d, const struct api_attach *request, const struct attachment *a,
+		   const char *id, struct api_addresses *done, struct why *why)
+{
+	struct api_addresses loose;
+
+	if (!select_addresses(d, request, a, id, done, why))
+		return false;
+	split_loose(d, id, a, done, &loose);
+	if ((done->count || loose.count == 0) && !remove_addresses(d, request, id, done, why))
+		return false;
+	free_addresses(d, id, &loose);
+	for (size_t i = 0; i < loose.count && done->count < API_ADDRESSES_MAX; i++)
+		done->list[done->count++] = loose.list[i];
 	return true;
 }
 
-static bool is_named(const struct attachment *a, const struct api_attach *request)
+/* It has its interface, but its namespace is not where it was: its addresses are in use. */
+static bool lives_out_of_sight(struct daemon *d, const char *id, struct why *why)
 {
-	return request->netns && strcmp(a->netns, request->netns) == 0
-		       ? true
-		       : strcmp(a->id, request->id) == 0;
-}
+	struct attach_id *ids = NULL;
+	size_t count = 0;
+	bool lives = attach_ids(d->net, &d->bridge, &ids, &count, why) != 0;
 
-/* What the container's interface has, into 'have' (ATTACH_CIDRS_MAX). */
-static size_t attached_cidrs(struct daemon *d, const struct api_attach *request, struct cidr *have)
-{
-	struct attachment *list = NULL;
-	size_t count = 0, have_count = 0;
-	struct why why;
-
-	if (attach_list(d->net, &d->bridge, &list, &count, &why))
-		return 0;
-	for (size_t i = 0; i < count && !have_count; i++) {
-		if (!is_named(&list[i], request))
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(ids[i].text, id) != 0)
 			continue;
-		have_count = list[i].cidrs_count;
-		memcpy(have, list[i].cidrs, have_count * sizeof *have);
+		lives = true;
+		why_set(why, WHY_INVALID,
+			"%s is attached, but the path of its namespace leads elsewhere by now: "
+			"name "
+			"the container by another path to it",
+			id);
 	}
-	mem_free(list);
-	return have_count;
-}
-
-static void free_addresses(struct daemon *d, const struct api_addresses *a)
-{
-	for (size_t i = 0; i < a->count; i++)
-		address_free(&d->addresses, a->list[i].ip, mono_now());
-}
-
-/* A container without an interface may still hold addresses: it died a moment ago, or a program
- * asked for them. */
-static bool release_unattached(struct daemon *d, const struct api_attach *request,
-			       struct api_addresses *done)
-{
-	struct why unused;
-	struct api_addresses asked = *done;
-
-	done->count = 0;
-	if (d->addresses.ranges_count == 0)
-		return false;
-	for (size_t i = 0; i < asked.count; i++)
-		if (address_release(&d->addresses, request->id, &asked.list[i].ip, mono_now(),
-				    &unused))
-			done->list[done->count++] = asked.list[i];
-	return asked.count ? done->count > 0
-			   : address_release(&d->addresses, request->id, NULL, mono_now(), &unused);
+	mem_free(ids);
+	return lives;
 }
 
 void control_detach(void *ctx, const struct api_attach *request, struct api_reply *reply)
 {
+	const struct detach_request who = { .id = request->id, .netns = request->netns };
+	struct attachment *a = mem_new(1, sizeof *a);
 	struct daemon *d = ctx;
-	struct cidr have[ATTACH_CIDRS_MAX];
-	size_t have_count = attached_cidrs(d, request, have);
 	struct api_addresses done;
 	struct why why = { 0 };
-	struct detached *removed;
-	struct detach_request r = { .id = request->id, .netns = request->netns };
-	int rc;
+	int rc = attach_find(d->net, &d->bridge, &who, a, &why);
+	bool ok;
 
-	if (!wanted(d, &request->wants, have, have_count, &done, &why)) {
-		api_reply_fail(reply, &why);
-		return;
-	}
-	r.cidrs = done.list;
-	r.cidrs_count = done.count;
-	removed = mem_new(1, sizeof *removed);
-	rc = attach_remove(d->net, &d->bridge, &r, removed, &why);
-	if (rc == 0) {
-		done.count = removed->cidrs_count;
-		memcpy(done.list, removed->cidrs, done.count * sizeof *done.list);
-		free_addresses(d, &done);
-		bridge_watch_relist(d);
-	}
-	mem_free(removed);
-	if (rc == 0 || (rc == -ENOENT && release_unattached(d, request, &done)))
+	if (rc == 0)
+		ok = detach(d, request, a, a->id, &done, &why);
+	else if (rc == -ENOENT && !lives_out_of_sight(d, request->id, &why))
+		ok = detach(d, request, NULL, request->id, &done, &why);
+	else
+		ok = outcome(rc, &why);
+	if (ok)
 		api_reply_addresses(reply, &done);
-	else if (!outcome(rc, &why))
+	else
 		api_reply_fail(reply, &why);
+	mem_free(a);
 }
 
 /* Idempotent, so nothing such is fine. */
@@ -311,24 +414,23 @@ void control_hide(void *ctx, const struct api_wants *wants, struct api_reply *re
 	struct expose_set removed = { 0 };
 	struct api_addresses done;
 	struct why why = { 0 };
+	int rc = 0;
 
 	for (uint32_t i = 0; i < d->exposed.count; i++)
 		have[i] = d->exposed.items[i].cidr;
-	if (!wanted(d, wants, have, d->exposed.count, &done, &why) && wants->count == 1) {
-		done.count = 0;
-		api_reply_addresses(reply, &done);
-		return;
-	}
-	if (!outcome(expose_remove(d->net, &d->bridge, &d->exposed, done.list, done.count, &removed,
-				   &why),
-		     &why)) {
+	address_select(&d->addresses, wants, have, d->exposed.count, &done);
+	/* To expose_remove none means all. */
+	if (done.count || wants->count == 0)
+		rc = expose_remove(d->net, &d->bridge, &d->exposed, done.list, done.count, &removed,
+				   &why);
+	if (!outcome(rc, &why)) {
 		api_reply_fail(reply, &why);
 		return;
 	}
 	done.count = 0;
 	for (uint32_t i = 0; i < removed.count && i < API_ADDRESSES_MAX; i++)
 		done.list[done.count++] = removed.items[i].cidr;
-	free_addresses(d, &done);
+	free_addresses(d, API_EXPOSE_ID, &done);
 	bridge_watch_relist(d);
 	api_reply_addresses(reply, &done);
 }

@@ -1,5 +1,7 @@
 #include "addresses.h"
 
+#include "control.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -386,6 +388,7 @@ static bool start_server(struct daemon *d, struct why *why)
 
 static void init_watchers(struct daemon *d)
 {
+	control_addresses_init(d);
 	ev_prepare_init(&d->prepare, on_prepare);
 	ev_timer_init(&d->deadline, on_deadline, 0., 0.);
 	ev_timer_init(&d->persist_retry, on_persist_retry, 0., 0.);

@@ -51,6 +51,8 @@ struct daemon {
 	struct ipam_config universes[ENGINE_UNIVERSES_MAX];
 	struct ipam_store *store; /* NULL without IPAM */
 	struct address_service addresses;
+	struct list attaching; /* requests whose addresses are there; cmd/control_addresses.c */
+	struct ev_timer attach_next;
 	struct attach_id *living; /* containers with an interface, when last listed */
 	size_t living_count;
 	bool former_life; /* our rows were lost: we may have voted, or given away */
@@ -132,7 +134,9 @@ bool bridge_watch_start(struct daemon *d, struct why *why);
 void bridge_watch_stop(struct daemon *d);
 /* (Re)opens capture and injection on the capture port. */
 bool bridge_watch_open_capture(struct daemon *d, struct why *why);
-/* Lists attachments and exposed addresses and publishes the differences. */
+/* Lists attachments and exposed addresses and publishes the differences; or in a moment, with
+ * whatever else makes that necessary. */
 void bridge_watch_relist(struct daemon *d);
+void bridge_watch_relist_soon(struct daemon *d);
 
 #endif

@@ -208,6 +208,7 @@ static void fill_answer(const struct item *item, struct bytes data, struct ipam_
 	a->request = item->number;
 	a->ok = item->ok;
 	a->offset = item->offset;
+	a->fresh = item->fresh;
 	if (item->ok)
 		a->bytes = data;
 	else

@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include <weave/alloc.h>
+#include <weave/hash.h>
 #include <weave/must.h>
+#include <weave/table.h>
 
 #define ID_SIZE (API_ID_SIZE + sizeof API_MARK)
 
@@ -38,9 +40,17 @@ static struct span everything(const struct address_range *r)
 	return (struct span){ 0, r->universe.size };
 }
 
-static bool holds_any(const struct address_service *s, const char *container)
+/* The name of 'id' in the universes, with the mark or without it. */
+static struct bytes named(const char *id, bool attached, char *room)
 {
-	struct bytes name = bytes_of(container, strlen(container));
+	int n = snprintf(room, ID_SIZE, "%s%s", id, attached ? "" : API_MARK);
+
+	MUST(n > 0 && (size_t)n < ID_SIZE);
+	return bytes_of(room, (size_t)n);
+}
+
+static bool holds_any(const struct address_service *s, struct bytes name)
+{
 	uint64_t offset;
 
 	for (size_t i = 0; i < s->ranges_count; i++)
@@ -49,19 +59,14 @@ static bool holds_any(const struct address_service *s, const char *container)
 	return false;
 }
 
-/* The name under which the universes know 'id': the one that it has there, if it has one. */
+/* The name under which the universes know 'id': the one that it has there, if it has one.  It may
+ * have both for a while, when it was asked for in both ways at once. */
 static struct bytes name_of(const struct address_service *s, const char *id, bool attached,
 			    char *room)
 {
-	int n = snprintf(room, ID_SIZE, "%s%s", id, API_MARK);
-	bool marked;
-
-	MUST(n > 0 && (size_t)n < ID_SIZE);
-	marked = holds_any(s, room);
-	room[strlen(id)] = '\0';
-	if (marked || (!attached && !holds_any(s, room)))
-		room[strlen(id)] = API_MARK[0];
-	return bytes_of(room, strlen(room));
+	if (holds_any(s, named(id, !attached, room)) && !holds_any(s, named(id, attached, room)))
+		attached = !attached;
+	return named(id, attached, room);
 }
 
 /* Back to the id; false when it was never attached. */
@@ -77,6 +82,14 @@ static bool id_of(struct bytes name, char *id, bool *attached)
 	memcpy(id, name.data, size);
 	id[size] = '\0';
 	return true;
+}
+
+static bool is_of(struct bytes name, const char *id)
+{
+	char holder[API_ID_SIZE];
+	bool attached;
+
+	return id_of(name, holder, &attached) && strcmp(holder, id) == 0;
 }
 
 static size_t range_of(const struct address_service *s, struct ip_addr ip, uint64_t *offset)
@@ -103,6 +116,41 @@ static struct bytes container_of_job(const struct address_job *job)
 	return bytes_of(job->container, job->container_size);
 }
 
+/* Says to all other jobs that brought the same container the same address whether it is theirs to
+ * give back now.  False when there are none. */
+static bool tell_others(const struct address_job *job, const struct address_part *p, bool fresh)
+{
+	struct address_service *s = job->service;
+	bool any = false;
+
+	for (struct list *l = s->jobs.next; l != &s->jobs; l = l->next) {
+		struct address_job *other = list_entry(l, struct address_job, link);
+
+		if (other == job || other->state == ADDRESS_JOB_FAILED ||
+		    strcmp(other->container, job->container) != 0)
+			continue;
+		for (size_t i = 0; i < other->parts_count; i++) {
+			struct address_part *o = &other->parts[i];
+
+			if (o->universe != p->universe || o->request ||
+			    ip_compare(o->cidr.ip, p->cidr.ip) != 0)
+				continue;
+			o->fresh = fresh;
+			any = true;
+		}
+	}
+	return any;
+}
+
+static void give_back(struct address_job *job, const struct address_part *p, struct mono now)
+{
+	const struct address_range *r = &job->service->ranges[p->universe];
+	uint64_t offset;
+
+	if (!tell_others(job, p, true) && universe_offset(&r->universe, p->cidr.ip, &offset))
+		ipam_release(r->ipam, container_of_job(job), offset, now);
+}
+
 /* Takes everything back that is still asked for or was brought. */
 static void take_back(struct address_job *job, struct mono now)
 {
@@ -110,18 +158,14 @@ static void take_back(struct address_job *job, struct mono now)
 
 	for (size_t i = 0; i < job->parts_count; i++) {
 		struct address_part *p = &job->parts[i];
-		uint64_t offset;
 
 		if (p->universe >= s->ranges_count)
 			continue;
-		if (p->request) {
+		if (p->request)
 			ipam_cancel(s->ranges[p->universe].ipam, p->request, now);
-			p->request = 0;
-		} else if (p->fresh &&
-			   universe_offset(&s->ranges[p->universe].universe, p->cidr.ip, &offset)) {
-			ipam_release(s->ranges[p->universe].ipam, container_of_job(job), offset,
-				     now);
-		}
+		else if (p->fresh)
+			give_back(job, p, now);
+		p->request = 0;
 		p->fresh = false;
 	}
 	job->waiting = 0;
@@ -219,13 +263,9 @@ static void ask(struct address_job *job, const struct questions *qs, struct mono
 	for (size_t n = 0; n < qs->count; n++) {
 		const struct question *q = &qs->list[n];
 		struct address_part *p = add_part(job, q->universe);
-		uint64_t had;
 
 		p->cidr = q->outside;
 		p->cidr.prefix = q->prefix;
-		if (q->universe < ADDRESS_RANGES_MAX)
-			p->fresh = !ipam_lookup(s->ranges[q->universe].ipam, container_of_job(job),
-						q->span, 0, &had);
 	}
 	for (size_t n = 0; n < qs->count; n++) {
 		const struct question *q = &qs->list[n];
@@ -257,6 +297,10 @@ static void finish(struct address_job *job, struct mono now)
 	struct why why;
 
 	job->state = ADDRESS_JOB_DONE;
+	if (!address_job_holds(job, &why)) {
+		fail(job, &why, now);
+		return;
+	}
 	for (size_t i = 0; i < job->parts_count; i++) {
 		if (job->parts[i].cidr.ip.family == 0 ||
 		    add_address(&job->addresses, job->parts[i].cidr))
@@ -356,6 +400,7 @@ static void take_answer(struct address_job *job, struct address_part *p,
 {
 	const struct address_range *r = &job->service->ranges[p->universe];
 
+	p->fresh = a->fresh;
 	if (job->container_size)
 		p->cidr.ip = universe_address(&r->universe, a->offset);
 	else if (a->bytes.size)
@@ -373,7 +418,6 @@ struct address_job *address_service_on_answer(struct address_service *s, size_t 
 	p->request = 0;
 	job->waiting--;
 	if (!a->ok) {
-		p->fresh = false;
 		fail(job, &a->why, now);
 		return job;
 	}
@@ -384,10 +428,36 @@ struct address_job *address_service_on_answer(struct address_service *s, size_t 
 	return job;
 }
 
+bool address_job_holds(const struct address_job *job, struct why *why)
+{
+	const struct address_service *s = job->service;
+	char text[IP_TEXT_SIZE];
+	uint64_t offset;
+
+	for (size_t i = 0; job->container_size && i < job->parts_count; i++) {
+		const struct address_part *p = &job->parts[i];
+		const struct address_range *r = &s->ranges[p->universe];
+
+		if (p->universe >= s->ranges_count ||
+		    (universe_offset(&r->universe, p->cidr.ip, &offset) &&
+		     ipam_lookup(r->ipam, container_of_job(job),
+				 (struct span){ offset, offset + 1 }, 0, &offset)))
+			continue;
+		why_set(why, WHY_INVALID, "%s was given back meanwhile: try again",
+			ip_text(p->cidr.ip, text));
+		return false;
+	}
+	return true;
+}
+
 void address_job_keep(struct address_job *job)
 {
-	if (job)
-		free_job(job);
+	if (!job)
+		return;
+	for (size_t i = 0; job->container_size && i < job->parts_count; i++)
+		if (job->parts[i].universe < job->service->ranges_count)
+			tell_others(job, &job->parts[i], false);
+	free_job(job);
 }
 
 void address_job_undo(struct address_job *job, struct mono now)
@@ -423,81 +493,121 @@ static bool spans_of(const struct address_service *s, const struct cidr *subnet,
 	return any;
 }
 
+static void add_held(const struct address_range *r, const char *id, struct span span,
+		     uint8_t prefix, struct api_addresses *out)
+{
+	char room[ID_SIZE];
+
+	for (int attached = 0; attached < 2; attached++) {
+		struct bytes name = named(id, attached, room);
+		uint64_t at = 0;
+
+		for (; ipam_lookup(r->ipam, name, span, at, &at); at++)
+			add_address(out,
+				    (struct cidr){ universe_address(&r->universe, at), prefix });
+	}
+}
+
 bool address_lookup(const struct address_service *s, const char *id, const struct cidr *subnet,
 		    struct api_addresses *out, struct why *why)
 {
 	struct span spans[ADDRESS_RANGES_MAX];
-	char room[ID_SIZE];
-	struct bytes name = name_of(s, id, true, room);
-	uint64_t at = 0;
 
 	out->count = 0;
 	if (!spans_of(s, subnet, spans, why))
 		return false;
-	for (size_t i = 0; i < s->ranges_count; i++) {
-		const struct address_range *r = &s->ranges[i];
-		uint8_t prefix = subnet ? subnet->prefix : r->default_subnet.prefix;
-
-		for (at = 0;
-		     spans[i].start < spans[i].end && ipam_lookup(r->ipam, name, spans[i], at, &at);
-		     at++)
-			add_address(out,
-				    (struct cidr){ universe_address(&r->universe, at), prefix });
-	}
+	for (size_t i = 0; i < s->ranges_count; i++)
+		if (spans[i].start < spans[i].end)
+			add_held(&s->ranges[i], id, spans[i],
+				 subnet ? subnet->prefix : s->ranges[i].default_subnet.prefix, out);
 	return true;
+}
+
+void address_held(const struct address_service *s, const char *id, struct api_addresses *out)
+{
+	out->count = 0;
+	for (size_t i = 0; i < s->ranges_count; i++)
+		add_held(&s->ranges[i], id, everything(&s->ranges[i]),
+			 s->ranges[i].universe.prefix.prefix, out);
 }
 
 static size_t release_all(struct address_service *s, const char *id, struct mono now)
 {
 	char room[ID_SIZE];
-	struct bytes name = name_of(s, id, true, room);
 	size_t count = 0;
 
 	for (size_t i = 0; i < s->ranges_count; i++)
-		count += ipam_release_all(s->ranges[i].ipam, name, now);
+		for (int attached = 0; attached < 2; attached++)
+			count += ipam_release_all(s->ranges[i].ipam, named(id, attached, room),
+						  now);
 	return count;
+}
+
+/* Whether this container has the address at 'offset'; then its name there, copied into 'room'. */
+static bool held_by(const struct address_range *r, uint64_t offset, const char *id, char *room,
+		    struct bytes *name)
+{
+	uint64_t at;
+	bool disputed;
+
+	if (!ipam_address_at(r->ipam, offset, &at, name, &disputed) || at != offset ||
+	    !is_of(*name, id))
+		return false;
+	memcpy(room, name->data, name->size);
+	*name = bytes_of(room, name->size);
+	return true;
+}
+
+static bool release(struct address_service *s, const char *id, struct ip_addr ip, struct mono now)
+{
+	char room[ID_SIZE];
+	struct bytes name;
+	uint64_t offset;
+	size_t i = range_of(s, ip, &offset);
+
+	return i < s->ranges_count && held_by(&s->ranges[i], offset, id, room, &name) &&
+	       ipam_release(s->ranges[i].ipam, name, offset, now);
 }
 
 bool address_release(struct address_service *s, const char *id, const struct ip_addr *ip,
 		     struct mono now, struct why *why)
 {
-	char room[ID_SIZE], text[IP_TEXT_SIZE];
-	uint64_t offset;
-	size_t i = ip ? range_of(s, *ip, &offset) : 0;
+	char text[IP_TEXT_SIZE];
 
-	if (ip && i < s->ranges_count &&
-	    ipam_release(s->ranges[i].ipam, name_of(s, id, true, room), offset, now))
-		return true;
-	if (!ip && release_all(s, id, now))
+	if (ip ? release(s, id, *ip, now) : release_all(s, id, now) > 0)
 		return true;
 	why_set(why, WHY_INVALID, "%.90s has no address%s%s here", id, ip ? " " : "",
 		ip ? ip_text(*ip, text) : "");
 	return false;
 }
 
-void address_free(struct address_service *s, struct ip_addr ip, struct mono now)
+void address_free(struct address_service *s, const char *id, struct ip_addr ip, struct mono now)
 {
-	struct bytes name;
-	uint64_t offset, at;
-	bool disputed;
-	size_t i = range_of(s, ip, &offset);
-	char copy[ID_SIZE];
-
-	if (i == ADDRESS_RANGES_MAX ||
-	    !ipam_address_at(s->ranges[i].ipam, offset, &at, &name, &disputed) || at != offset ||
-	    name.size > sizeof copy)
-		return;
-	memcpy(copy, name.data, name.size);
-	ipam_release(s->ranges[i].ipam, bytes_of(copy, name.size), offset, now);
+	release(s, id, ip, now);
 }
 
-static struct api_attachment *owner_in(struct api_attachments *list, const char *id)
+/* A row of the list, found by its id. */
+struct owner_row {
+	struct table_link link;
+	size_t index;
+};
+
+static struct api_attachment *owner_in(struct api_attachments *list, struct table *rows,
+				       const char *id)
 {
+	static const struct hash_key key = { 0, 0 }; /* ids come from who may do anything here */
+	uint64_t h = hash64(&key, id, strlen(id));
+	struct owner_row *row;
 	struct api_attachment *a;
 
-	for (size_t i = 0; i < list->count; i++)
-		if (strcmp(list->list[i].id, id) == 0)
-			return &list->list[i];
+	for (struct table_link *l = table_first(rows, h); l; l = table_next(l, h)) {
+		row = table_entry(l, struct owner_row, link);
+		if (strcmp(list->list[row->index].id, id) == 0)
+			return &list->list[row->index];
+	}
+	row = mem_new(1, sizeof *row);
+	row->index = list->count;
+	table_insert(rows, &row->link, h);
 	a = api_attachments_add(list);
 	strcpy(a->id, id);
 	return a;
@@ -505,6 +615,8 @@ static struct api_attachment *owner_in(struct api_attachments *list, const char 
 
 void address_owned(const struct address_service *s, struct api_attachments *out)
 {
+	struct table rows = { 0 };
+
 	for (size_t i = 0; i < s->ranges_count; i++) {
 		const struct address_range *r = &s->ranges[i];
 		struct bytes name;
@@ -513,10 +625,13 @@ void address_owned(const struct address_service *s, struct api_attachments *out)
 
 		for (uint64_t at = 0; ipam_address_at(r->ipam, at, &at, &name, &disputed); at++)
 			if (id_of(name, id, &attached))
-				add_address(&owner_in(out, id)->addresses,
+				add_address(&owner_in(out, &rows, id)->addresses,
 					    (struct cidr){ universe_address(&r->universe, at),
 							   r->default_subnet.prefix });
 	}
+	TABLE_EACH(&rows, l)
+		mem_free(table_entry(l, struct owner_row, link));
+	table_fini(&rows);
 }
 
 void address_default_subnets(const struct address_service *s, struct api_addresses *out)
@@ -526,14 +641,39 @@ void address_default_subnets(const struct address_service *s, struct api_address
 		out->list[out->count++] = s->ranges[i].default_subnet;
 }
 
-bool address_in_subnet(const struct address_service *s, struct cidr cidr, const struct cidr *subnet)
+static bool is_in(const struct address_service *s, const struct api_want *want, struct ip_addr ip)
 {
-	if (subnet)
-		return cidr_contains(*subnet, cidr.ip);
+	if (want->type == API_WANT_SUBNET)
+		return cidr_contains(want->cidr, ip);
 	for (size_t i = 0; i < s->ranges_count; i++)
-		if (cidr_contains(s->ranges[i].default_subnet, cidr.ip))
+		if (cidr_contains(s->ranges[i].default_subnet, ip))
 			return true;
 	return false;
+}
+
+const struct api_want *address_select(const struct address_service *s,
+				      const struct api_wants *wants, const struct cidr *have,
+				      size_t have_count, struct api_addresses *out)
+{
+	const struct api_want *nothing = NULL;
+
+	out->count = 0;
+	for (size_t n = 0; n < wants->count; n++) {
+		const struct api_want *want = &wants->list[n];
+		bool any = want->type == API_WANT_ADDRESS;
+
+		if (any)
+			add_address(out, want->cidr);
+		for (size_t i = 0; want->type != API_WANT_ADDRESS && i < have_count; i++) {
+			if (!is_in(s, want, have[i].ip))
+				continue;
+			add_address(out, have[i]);
+			any = true;
+		}
+		if (!any && !nothing)
+			nothing = want;
+	}
+	return nothing;
 }
 
 /* ---- what lives on the bridge ---- */
@@ -541,11 +681,16 @@ bool address_in_subnet(const struct address_service *s, struct cidr cidr, const 
 bool address_found(struct address_service *s, const char *id, struct ip_addr ip, struct mono now)
 {
 	char room[ID_SIZE];
+	struct bytes name;
 	uint64_t offset;
 	size_t i = range_of(s, ip, &offset);
 
-	return i == ADDRESS_RANGES_MAX ||
-	       ipam_found(s->ranges[i].ipam, name_of(s, id, true, room), offset, now);
+	if (i == ADDRESS_RANGES_MAX)
+		return true;
+	/* Asked for in either way it is the same container's. */
+	if (!held_by(&s->ranges[i], offset, id, room, &name))
+		name = name_of(s, id, true, room);
+	return ipam_found(s->ranges[i].ipam, name, offset, now);
 }
 
 /* Somebody waits for more addresses for it, perhaps longer than the grace of those it has. */

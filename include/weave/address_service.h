@@ -47,7 +47,7 @@ struct address_part {
 	size_t universe;  /* ADDRESS_RANGES_MAX: outside all ranges, not managed by anybody */
 	uint64_t request; /* 0: answered, or never asked */
 	struct cidr cidr; /* the address once it is known; till then the subnet's prefix length */
-	bool fresh;	  /* the container did not have it before */
+	bool fresh;	  /* nobody had it before, and no other job has brought it since */
 };
 
 /* One request on its way.  Owned by the caller from address_job_... on, until it is ended by
@@ -84,26 +84,33 @@ struct address_job *address_job_hand_over(struct address_service *s, bool force,
 /* Carries an IPAM_ANSWER to its job; the job when it is waiting no more, else NULL. */
 struct address_job *address_service_on_answer(struct address_service *s, size_t universe,
 					      const struct ipam_action *answer, struct mono now);
+/* Whether the container still has all that a job brought which is DONE: somebody may give an
+ * address back before it is used. False with 'why'. */
+bool address_job_holds(const struct address_job *job, struct why *why);
 /* Ends a job; its addresses stay the container's. */
 void address_job_keep(struct address_job *job);
-/* Ends a job that waits or is done; addresses that it brought are free again. */
+/* Ends a job that waits or is done; addresses that it brought, and no other job, are free again. */
 void address_job_undo(struct address_job *job, struct mono now);
 
 /* ---- at once ---- */
 /* What the container has in 'subnet' (NULL: the default subnets). False with 'why'. */
 bool address_lookup(const struct address_service *s, const char *id, const struct cidr *subnet,
 		    struct api_addresses *out, struct why *why);
+/* All that the container has, wherever, with the prefix length of the range. */
+void address_held(const struct address_service *s, const char *id, struct api_addresses *out);
 /* Gives one address back, or all (NULL). False with 'why' when there is none such. */
 bool address_release(struct address_service *s, const char *id, const struct ip_addr *ip,
 		     struct mono now, struct why *why);
-/* The address is on no interface any more: free, whoever had it. */
-void address_free(struct address_service *s, struct ip_addr ip, struct mono now);
+/* The address is on the interface of 'id' no more: free, if it was that container's. */
+void address_free(struct address_service *s, const char *id, struct ip_addr ip, struct mono now);
 /* All containers and what they have. */
 void address_owned(const struct address_service *s, struct api_attachments *out);
 void address_default_subnets(const struct address_service *s, struct api_addresses *out);
-/* Whether 'cidr' lies in the subnet, or, with NULL, in one of the default subnets. */
-bool address_in_subnet(const struct address_service *s, struct cidr cidr,
-		       const struct cidr *subnet);
+/* What of 'have' to take away when 'wants' are named: addresses as they are, have them or not, and
+ * what is had in a subnet; each once. NULL, or the first subnet in which nothing is. */
+const struct api_want *address_select(const struct address_service *s,
+				      const struct api_wants *wants, const struct cidr *have,
+				      size_t have_count, struct api_addresses *out);
 
 /* ---- what lives on the bridge ---- */
 /* The container 'id' has this address on its interface: it is its own from now on.  False when

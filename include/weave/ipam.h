@@ -79,6 +79,7 @@ struct ipam_action {
 	uint64_t key, ticket, request, offset;
 	peer_name peer;
 	bool ok;
+	bool fresh;		 /* ANSWER that gives an address: nobody had it before */
 	struct bytes bytes;	 /* borrowed until the next call */
 	struct entry_view entry; /* likewise */
 	struct why why;

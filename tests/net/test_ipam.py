@@ -5,11 +5,14 @@ The numbers are those of Weave Net's smoke tests that these stand for.
 
 import http.client
 import ipaddress
+import json
+import os
 import re
 import socket
 import subprocess
 import threading
 import time
+import urllib.parse
 
 import pytest
 
@@ -68,6 +71,10 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(30)
         self.sock.connect(str(self.path))
+
+
+def form(host, method, path, **fields):
+    return call(host, method, path + "?" + urllib.parse.urlencode(fields))
 
 
 def call(host, method, path):
@@ -160,6 +167,109 @@ def test_many_forms_of_address(lab):
     assert refused.returncode == 1 and taken.ip in refused.stderr
     assert host.weave("ps", c.name) == before
     assert "10.32.3" not in call(host, "GET", "/ip")[1]
+
+
+def test_hide_takes_only_what_is_named(lab):
+    host = lab.lan().host("a")
+    host.launch()
+    host.weave("expose", "net:default", "net:10.33.0.0/24")
+    before = host.addresses("weave")
+    assert host.weave("hide", "net:10.40.0.0/24") == ""
+    assert host.weave("hide", "net:10.40.0.0/24", "net:10.41.0.0/24", "10.2.1.1/24") == ""
+    assert host.addresses("weave") == before
+    assert host.weave("hide", "net:10.40.0.0/24", "net:10.33.0.0/24").split() == ["10.33.0.1"]
+    assert host.addresses("weave") == before[:1]
+
+
+def holders(host):
+    owned = json.loads(call(host, "GET", "/ip")[1])["owned"]
+    return {row["containerid"]: row["addrs"] for row in owned}
+
+
+def test_one_container_by_two_names(lab):
+    """A namespace has the identity under which it was attached first: whose the addresses are must
+    not depend on how a later command names it."""
+    host = lab.lan().host("a")
+    host.launch("--ipalloc-default-subnet", "10.32.0.0/16")
+    c = box(host)
+    inside = c.start("sleep 1000")
+    # nsenter has to get there first.
+    wait_until(5, lambda: same_network(inside.pid, c), "the process is in the container")
+    assert host.weave("attach", "net:10.33.0.0/24", inside.pid).split() == ["10.33.0.1"]
+    assert holders(host) == {c.name: ["10.32.0.1/16", "10.33.0.1/16"]}
+    assert host.weave("detach", "net:default", inside.pid).split() == ["10.32.0.1"]
+    assert holders(host) == {c.name: ["10.33.0.1/16"]}
+    assert host.weave("detach", inside.pid).split() == ["10.33.0.1"]
+    assert holders(host) == {}
+
+
+def same_network(pid, namespace):
+    return os.stat(f"/proc/{pid}/ns/net").st_ino == os.stat(namespace.path).st_ino
+
+
+def test_detach_takes_all_or_nothing(lab):
+    """What is on the interface, what is only held, and what is neither."""
+    host = lab.lan().host("a")
+    host.launch()
+    c, other = box(host), box(host, "10.32.0.200/12")
+    assert call(host, "PUT", f"/ip/{c.name}/10.32.0.9/12")[0] == 204
+    for foreign in ("10.32.0.200/12", "10.32.0.77/12"):
+        refused = host.try_weave("detach", c.cidrs[0], "10.32.0.9/12", foreign, c.name)
+        assert refused.returncode == 1 and foreign in refused.stderr
+    assert c.addresses("ethwe") == c.cidrs
+    assert holders(host) == {c.name: [c.cidrs[0], "10.32.0.9/12"], other.name: other.cidrs}
+    assert host.weave("detach", c.cidrs[0], "10.32.0.9/12", c.name).split() == [c.ip, "10.32.0.9"]
+    assert holders(host) == {other.name: other.cidrs}
+    # Not attached, but held: the same words, and the subnet that is named only.
+    assert call(host, "PUT", "/ip/program/10.32.0.9/12")[0] == 204
+    assert call(host, "PUT", "/ip/program/10.33.0.9/12")[0] == 204
+    assert host.try_weave("detach", "net:10.34.0.0/24", "program").returncode == 1
+    assert host.weave("detach", "net:10.33.0.0/24", "program").split() == ["10.33.0.9"]
+    assert holders(host)["program"] == ["10.32.0.9/12"]
+    assert host.weave("detach", "program").split() == ["10.32.0.9"]
+    assert host.try_weave("detach", "program").returncode == 1
+    # Removed from an interface where it never belonged, it stays whose it is.
+    other.run("ip addr add 10.32.0.50/12 dev ethwe")
+    assert call(host, "PUT", "/ip/program/10.32.0.50/12")[0] == 204
+    host.weave("detach", "10.32.0.50/12", other.name)
+    assert holders(host)["program"] == ["10.32.0.50/12"]
+
+
+def test_a_failed_attach_keeps_nothing(lab):
+    host = lab.lan().host("a")
+    host.launch()
+    dead, keeps = box(host), box(host)
+    host.run(f"ip netns del {dead.name}")
+    wait_until(5, lambda: "of dead containers" in status_ipam(host), "its interface is gone")
+    host.run(f"ip netns add {dead.name}")
+    dead.run("ip link add ethwe type veth peer name other")  # so it cannot be attached
+    for name in (dead.name, "stranger"):
+        status, text = form(host, "POST", "/attach", id=name, netns=dead.path)
+        assert status >= 400 and "ethwe" in text
+    assert holders(host) == {dead.name: dead.cidrs, keeps.name: keeps.cidrs}
+    # And it was not taken for alive again.
+    wait_until(GRACE + 10, lambda: list(holders(host)) == [keeps.name], "it is free")
+
+
+def test_many_at_once(lab):
+    """All that wait for the ring are attached when it comes, each with an address of its own."""
+    lan = lab.lan()
+    a, b = lan.host("a"), lan.host("b")
+    vote = ("--ipalloc-range", "10.32.0.0/24", "--ipalloc-init", "consensus=2")
+    a.launch(*vote)
+    boxes = [box(a, launched=False) for _ in range(25)]
+    waiting = [a.start(a.weave_command("attach", c.name)) for c in boxes]
+    wait_until(20, lambda: len(a.report()["IPAM"]["PendingAllocates"] or []) == len(boxes),
+               "all wait")
+    b.launch(*vote, a.ip)
+    waiting[7].terminate()
+    assert waiting.pop(7).wait(5) != 0
+    assert [w.wait(60) for w in waiting] == [0] * len(waiting)
+    gone = boxes.pop(7)
+    cidrs = {cidr for c in boxes for cidr in c.addresses("ethwe")}
+    assert len(cidrs) == len(boxes)
+    assert set(holders(a)) - {gone.name} == {c.name for c in boxes}
+    assert "ethwe" not in gone.links()
 
 
 def test_without_ipam(lab):

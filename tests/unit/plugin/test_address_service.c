@@ -248,6 +248,124 @@ static void an_undone_job_leaves_nothing(void **state)
 	end(f);
 }
 
+/* Two jobs for one container get one address: it goes with the last of them, and only if none was
+ * kept. */
+static void jobs_for_one_container_share_what_they_get(void **state)
+{
+	struct api_wants one = { .count = 1 }, other = { .count = 2 };
+
+	(void)state;
+	one.list[0] = want("net:10.32.0.0/28");
+	other.list[0] = want("net:10.32.0.0/28");
+	other.list[1] = want("net:10.32.0.64/28");
+	for (int kept = 0; kept < 4; kept++) {
+		struct fixture *f = begin(false);
+		struct address_job *a = address_job_get(&f->service, "c1", true, &one, f->now);
+		struct address_job *b = address_job_get(&f->service, "c1", true, &other, f->now);
+
+		run(f, 1000);
+		EXPECT_ADDRESSES(a, "10.32.0.1/28");
+		EXPECT_ADDRESSES(b, "10.32.0.1/28 10.32.0.65/28");
+		(kept & 1) ? address_job_keep(b) : address_job_undo(b, f->now);
+		assert_string_equal(held(f, "c1"),
+				    kept & 1 ? "10.32.0.1/24 10.32.0.65/24" : "10.32.0.1/24");
+		(kept & 2) ? address_job_keep(a) : address_job_undo(a, f->now);
+		assert_string_equal(held(f, "c1"), kept & 1   ? "10.32.0.1/24 10.32.0.65/24"
+						   : kept & 2 ? "10.32.0.1/24"
+							      : "");
+		end(f);
+		f = begin(false);
+		a = address_job_get(&f->service, "c1", true, &one, f->now);
+		b = address_job_get(&f->service, "c1", true, &other, f->now);
+		run(f, 1000);
+		(kept & 1) ? address_job_keep(a) : address_job_undo(a, f->now);
+		assert_string_equal(held(f, "c1"), "10.32.0.1/24 10.32.0.65/24");
+		(kept & 2) ? address_job_keep(b) : address_job_undo(b, f->now);
+		assert_string_equal(held(f, "c1"), kept & 2   ? "10.32.0.1/24 10.32.0.65/24"
+						   : kept & 1 ? "10.32.0.1/24"
+							      : "");
+		end(f);
+	}
+}
+
+/* What a job brought may be given back, and be another's, before it is put to use. */
+static void an_address_may_go_before_it_is_used(void **state)
+{
+	struct fixture *f = begin(false);
+	struct address_job *job = get(f, "c1", NULL, NULL, NULL), *other;
+	struct why why = { 0 };
+
+	(void)state;
+	EXPECT_ADDRESSES(job, "10.32.0.1/25");
+	assert_true(address_job_holds(job, &why));
+	assert_true(address_release(&f->service, "c1", NULL, f->now, &why));
+	other = get(f, "c2", NULL, NULL, NULL);
+	EXPECT_ADDRESSES(other, "10.32.0.1/25");
+	assert_false(address_job_holds(job, &why));
+	assert_non_null(strstr(why.text, "10.32.0.1 was given back"));
+	address_job_undo(job, f->now);
+	assert_true(address_job_holds(other, &why));
+	assert_string_equal(held(f, "c2"), "10.32.0.1/24");
+	address_job_keep(other);
+	end(f);
+}
+
+/* Asked for in both ways at once, a container has two names, and all that is under either. */
+static void both_ways_at_once_are_one_container(void **state)
+{
+	struct fixture *f = begin(false);
+	struct api_wants low = { .count = 1 }, high = { .count = 1 };
+	struct address_job *a, *b;
+	struct api_attachments owned = { .count = 0 };
+	struct ip_addr ip;
+	struct why why;
+
+	(void)state;
+	low.list[0] = want("net:10.32.0.0/28");
+	high.list[0] = want("net:10.32.0.64/28");
+	a = address_job_get(&f->service, "c1", true, &low, f->now);
+	b = address_job_get(&f->service, "c1", false, &high, f->now);
+	run(f, 1000);
+	address_job_keep(a);
+	address_job_keep(b);
+	assert_string_equal(held(f, "c1"), "10.32.0.65/24 10.32.0.1/24");
+	assert_true(ip_parse("10.32.0.1", &ip) && address_found(&f->service, "c1", ip, f->now));
+	assert_true(ip_parse("10.32.0.65", &ip) && address_found(&f->service, "c1", ip, f->now));
+	assert_false(address_found(&f->service, "c2", ip, f->now));
+	address_owned(&f->service, &owned);
+	assert_int_equal(owned.count, 1);
+	assert_int_equal(owned.list[0].addresses.count, 2);
+	api_attachments_fini(&owned);
+	assert_true(address_release(&f->service, "c1", &ip, f->now, &why));
+	assert_true(address_release(&f->service, "c1", NULL, f->now, &why));
+	assert_string_equal(held(f, "c1"), "");
+	end(f);
+}
+
+static void what_to_take_away(void **state)
+{
+	struct fixture *f = begin(false);
+	struct api_wants wants = { .count = 3 };
+	struct api_addresses out;
+	struct cidr have[3];
+
+	(void)state;
+	assert_true(cidr_parse("10.32.0.5/25", &have[0]) &&
+		    cidr_parse("10.32.0.200/25", &have[1]) && cidr_parse("192.0.2.7/24", &have[2]));
+	wants.list[0] = want("net:default");
+	wants.list[1] = want("192.0.2.9/24");
+	wants.list[2] = want("net:10.32.0.0/24");
+	assert_null(address_select(&f->service, &wants, have, 3, &out));
+	assert_string_equal(addresses_text(&out), "10.32.0.5/25 192.0.2.9/24 10.32.0.200/25");
+	wants.list[0] = want("net:198.51.100.0/24");
+	assert_ptr_equal(address_select(&f->service, &wants, have, 3, &out), &wants.list[0]);
+	assert_string_equal(addresses_text(&out), "192.0.2.9/24 10.32.0.5/25 10.32.0.200/25");
+	wants.count = 1;
+	assert_ptr_equal(address_select(&f->service, &wants, have, 3, &out), &wants.list[0]);
+	assert_int_equal(out.count, 0);
+	end(f);
+}
+
 static void what_is_outside_is_nobodys_business(void **state)
 {
 	struct fixture *f = begin(false);
@@ -350,14 +468,18 @@ static void found_addresses_belong_to_who_has_them(void **state)
 
 	(void)state;
 	address_job_keep(get(f, "c1", NULL, NULL, NULL));
-	assert_true(ip_parse("10.32.0.7", &ip) && ip_parse("192.0.2.1", &outside));
+	assert_true(ip_parse("10.32.0.7", &ip));
+	assert_true(ip_parse("192.0.2.1", &outside));
 	assert_true(address_found(&f->service, "c2", ip, f->now));
 	assert_true(address_found(&f->service, "c2", ip, f->now));
 	assert_false(address_found(&f->service, "c1", ip, f->now));
 	assert_true(address_found(&f->service, "c1", outside, f->now));
 	assert_string_equal(held(f, "c2"), "10.32.0.7/24");
-	address_free(&f->service, outside, f->now);
-	address_free(&f->service, ip, f->now);
+	address_free(&f->service, "c2", outside, f->now);
+	/* Somebody else's stays, whatever was on whose interface. */
+	address_free(&f->service, "c1", ip, f->now);
+	assert_string_equal(held(f, "c2"), "10.32.0.7/24");
+	address_free(&f->service, "c2", ip, f->now);
 	assert_string_equal(held(f, "c2"), "");
 	assert_string_equal(held(f, "c1"), "10.32.0.1/24");
 	end(f);
@@ -392,6 +514,10 @@ int main(void)
 		cmocka_unit_test(several_things_come_in_their_order),
 		cmocka_unit_test(one_refusal_gives_all_back),
 		cmocka_unit_test(an_undone_job_leaves_nothing),
+		cmocka_unit_test(jobs_for_one_container_share_what_they_get),
+		cmocka_unit_test(an_address_may_go_before_it_is_used),
+		cmocka_unit_test(both_ways_at_once_are_one_container),
+		cmocka_unit_test(what_to_take_away),
 		cmocka_unit_test(what_is_outside_is_nobodys_business),
 		cmocka_unit_test(dead_containers_lose_their_addresses_later),
 		cmocka_unit_test(who_is_waited_for_lives),
