@@ -32,7 +32,8 @@ static void assert_same(const struct hello *a, const struct hello *b)
 	assert_int_equal(encode(b, other, sizeof other), size);
 	assert_memory_equal(one, other, size);
 	assert_int_equal(a->name, b->name);
-	assert_string_equal(a->nickname, b->nickname);
+	if (a->form != HELLO_KEYS)
+		assert_string_equal(a->nickname, b->nickname);
 	assert_int_equal(a->generation, b->generation);
 	assert_int_equal(a->instance, b->instance);
 	assert_int_equal(a->connection, b->connection);
@@ -41,6 +42,8 @@ static void assert_same(const struct hello *a, const struct hello *b)
 	assert_int_equal(a->capabilities, b->capabilities);
 	assert_int_equal(a->form, b->form);
 	assert_int_equal(a->trusted, b->trusted);
+	if (a->form != HELLO_KEYS)
+		return; /* these share their room with the nickname */
 	assert_int_equal(a->key_share_size, b->key_share_size);
 	assert_memory_equal(a->key_share, b->key_share, sizeof a->key_share);
 	assert_int_equal(a->has_session, b->has_session);
