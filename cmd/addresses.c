@@ -203,6 +203,7 @@ static bool configure(struct daemon *d, size_t i, uint32_t electors, struct why 
 	};
 	const struct ipalloc_options *o = &d->options->ipalloc;
 	struct ipam_config *c = &d->universes[i];
+	struct cidr first = o->ranges[i];
 	struct span usable;
 
 	*c = (struct ipam_config){
@@ -213,7 +214,10 @@ static bool configure(struct daemon *d, size_t i, uint32_t electors, struct why 
 		.seeds = o->seeds,
 		.seeds_count = o->seeds_count,
 	};
-	return universe_init(&c->universe, o->ranges[i], why) &&
+	if (!universe_init(&c->universe, o->ranges[i], why))
+		return false;
+	first.ip = universe_address(&c->universe, 1);
+	return attach_check_cidr(first, why) == 0 &&
 	       universe_subnet(&c->universe, o->default_subnets[i], &usable, why) &&
 	       check_routes(d, o->ranges[i], why);
 }

@@ -1,6 +1,7 @@
 #include "api_exchange.h"
 
 #include <weave/alloc.h>
+#include <weave/attach.h>
 #include <weave/hostport.h>
 #include <weave/must.h>
 
@@ -24,41 +25,12 @@ bool exchange_bool(struct exchange *x, const char *name, bool *value, struct why
 
 /* --- addresses ---------------------------------------------------------------------------- */
 
-/* An address that a container can have: not the network's own name, no group, no loopback. */
-static const char *unusable(struct cidr c)
-{
-	struct cidr network = cidr_network(c);
-	unsigned host_bits = ip_bits(c.ip) - c.prefix;
-	const uint8_t *b = c.ip.b;
-	bool all_ones = true;
-
-	if (c.prefix == 0)
-		return "the prefix length must not be 0";
-	if (c.ip.family == 4 ? b[0] >= 224 : b[0] == 0xff)
-		return "this is not a unicast address";
-	if (c.ip.family == 4 && (b[0] == 0 || b[0] == 127))
-		return "this address never leaves a host";
-	if (host_bits > 1 && ip_compare(network.ip, c.ip) == 0)
-		return "this is the address of the network itself, not of a host in it";
-	for (unsigned bit = c.prefix; bit < ip_bits(c.ip); bit++)
-		all_ones = all_ones && (b[bit / 8] >> (7 - bit % 8) & 1);
-	if (c.ip.family == 4 && host_bits > 1 && all_ones)
-		return "this is the broadcast address of its network";
-	return NULL;
-}
-
 bool api_parse_address(const char *text, struct cidr *out, struct why *why)
 {
-	const char *wrong;
-
-	if (!cidr_parse(text, out)) {
-		why_set(why, WHY_INVALID, "address '%.60s' is not <ip>/<prefix length>", text);
-		return false;
-	}
-	wrong = unusable(*out);
-	if (wrong)
-		why_set(why, WHY_INVALID, "address '%.60s': %s", text, wrong);
-	return !wrong;
+	if (cidr_parse(text, out))
+		return attach_check_cidr(*out, why) == 0;
+	why_set(why, WHY_INVALID, "address '%.60s' is not <ip>/<prefix length>", text);
+	return false;
 }
 
 bool api_parse_subnet(const char *text, struct cidr *out, struct why *why)

@@ -72,7 +72,7 @@ static bool host_bits_all(struct cidr c, bool ones)
 /* NULL, or what kind of address it is that no interface of ours can have. */
 static const char *unfit(struct cidr c)
 {
-	static const uint8_t zero[16];
+	static const uint8_t zero[16], mapped[12] = { [10] = 0xff, [11] = 0xff };
 	bool subnet = c.prefix + 2u <= ip_bits(c.ip); /* /31 and /127 have hosts only */
 
 	if (memcmp(c.ip.b, zero, ip_bits(c.ip) / 8) == 0)
@@ -89,6 +89,8 @@ static const char *unfit(struct cidr c)
 		return "a multicast address";
 	if (c.ip.family == 6 && c.ip.b[0] == 0xfe && (c.ip.b[1] & 0xc0) == 0x80)
 		return "a link-local address";
+	if (c.ip.family == 6 && memcmp(c.ip.b, mapped, sizeof mapped) == 0)
+		return "an IPv4 address in the form of IPv6";
 	if (c.prefix == 0)
 		return "without a network (prefix 0)";
 	if (subnet && host_bits_all(c, false))

@@ -7,10 +7,6 @@
 
 #include <weave/attach.h>
 
-/* Can an interface have this address?  Refuses network and broadcast addresses, multicast,
- * loopback, unspecified and IPv6 link-local ones, and prefix 0. */
-int attach_check_cidr(struct cidr cidr, struct why *why);
-
 /* The request by itself: id, path, addresses, MTU (against that of the bridge). */
 int attach_check(const struct attach_request *req, uint32_t bridge_mtu, struct why *why);
 

@@ -50,7 +50,7 @@
 #include <weave/text.h>
 #include <weave/why.h>
 
-#define API_ID_SIZE 256		     /* a container's identity: Docker's 64 hex digits, or a name */
+#define API_ID_SIZE 250		     /* a container's identity: Docker's 64 hex digits, or a name */
 #define API_NETNS_SIZE 512	     /* path of a network namespace */
 #define API_ADDRESSES_MAX 64	     /* of one container */
 #define API_PEERS_MAX 1024	     /* of one request */

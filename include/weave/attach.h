@@ -36,6 +36,10 @@ struct attachment {
 	struct cidr cidrs[ATTACH_CIDRS_MAX]; /* no link-local IPv6 addresses */
 };
 
+/* Can an interface have this address?  Refuses network and broadcast addresses, multicast,
+ * loopback, unspecified and IPv6 link-local ones, IPv4 in the form of IPv6, and prefix 0. */
+int attach_check_cidr(struct cidr cidr, struct why *why);
+
 struct attach_request {
 	const char *id;	   /* [A-Za-z0-9][A-Za-z0-9_.:-]*, or NULL or "_": none */
 	const char *netns; /* absolute path */
