@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include <weave/address_service.h>
 #include <weave/alloc.h>
 #include <weave/limits.h>
 #include <weave/text.h>
@@ -100,6 +101,7 @@ static void add_ring(struct filler *f)
 static void add_pending(struct filler *f, const struct ipam_pending *p)
 {
 	struct cidr cidr = { .ip = { .family = 0 } };
+	struct bytes id = address_id(p->container);
 
 	f->u->pending_allocates += p->type == IPAM_PENDING_ALLOCATE;
 	f->u->pending_claims += p->type == IPAM_PENDING_CLAIM;
@@ -110,9 +112,7 @@ static void add_pending(struct filler *f, const struct ipam_pending *p)
 		cidr.prefix = f->now.universe.prefix.prefix;
 	}
 	status_universe_add_pending(
-		f->u,
-		status_text(f->s, "%.*s", (int)p->container.size, (const char *)p->container.data),
-		cidr);
+		f->u, status_text(f->s, "%.*s", (int)id.size, (const char *)id.data), cidr);
 }
 
 static void add_pendings(struct filler *f)
@@ -250,6 +250,10 @@ static void add_warnings(const struct filler *f)
 				    "%" PRIu64 " in use here belong to another peer, which was "
 				    "asked for them",
 				    u->disputed));
+	if (f->now.phase == IPAM_WAITING && u->voting)
+		warn(f, "this router lost what it knew of them and may have voted before, so the "
+			"ring must come from a peer that has it: connect to one; if there is none, "
+			"run 'weave reset --force' and launch anew");
 	if (f->now.phase == IPAM_TOO_MANY)
 		warn(f, "more peers vote than consensus= says: restart all with seed=<names>");
 }

@@ -202,7 +202,7 @@ static void write_all(struct ipam *i, struct owner heir)
 	mem_free(runs);
 }
 
-static bool may_reset(struct ipam *i, bool force, struct why *why)
+static bool may_reset(const struct ipam *i, bool force, struct why *why)
 {
 	if (i->handover.retired)
 		return true; /* asked again: goes on */
@@ -226,7 +226,7 @@ static bool may_reset(struct ipam *i, bool force, struct why *why)
 
 /* Nobody needs our space: there is no ring, or nobody else. Else false, with 'why' unless
  * forced. */
-static bool is_alone(struct ipam *i, bool force, struct why *why)
+static bool is_alone(const struct ipam *i, bool force, struct why *why)
 {
 	if (!i->ring_id || !knows_others(i))
 		return true;
@@ -246,6 +246,16 @@ static void retire(struct ipam *i, const struct peer *heir)
 	i->peers.space_dirty = true;
 }
 
+static bool may_begin(const struct ipam *i, bool force, const struct peer *heir, struct why *why)
+{
+	return may_reset(i, force, why) && (i->handover.retired || heir || is_alone(i, force, why));
+}
+
+bool ipam_may_reset(const struct ipam *i, bool force, struct why *why)
+{
+	return may_begin(i, force, choose_heir(i), why);
+}
+
 void ipam_reset(struct ipam *i, uint64_t request, bool force, struct mono now)
 {
 	struct handover *h = &i->handover;
@@ -253,7 +263,7 @@ void ipam_reset(struct ipam *i, uint64_t request, bool force, struct mono now)
 	struct why why = { .reason = WHY_NONE };
 
 	i->now = now;
-	if (!may_reset(i, force, &why) || (!h->retired && !heir && !is_alone(i, force, &why))) {
+	if (!may_begin(i, force, heir, &why)) {
 		out_no(i, request, &why);
 	} else if (!h->retired && !heir) {
 		out_yes(i, request, "there is nobody to hand addresses over to");

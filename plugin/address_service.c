@@ -10,6 +10,9 @@
 
 #define ID_SIZE (API_ID_SIZE + sizeof API_MARK)
 
+_Static_assert(API_ID_SIZE - 1 + sizeof API_MARK - 1 <= IPAM_CONTAINER_MAX,
+	       "the universes take every id, with the mark, too");
+
 void address_service_init(struct address_service *s, const struct address_range *ranges,
 			  size_t count)
 {
@@ -69,18 +72,25 @@ static struct bytes name_of(const struct address_service *s, const char *id, boo
 	return named(id, attached, room);
 }
 
-/* Back to the id; false when it was never attached. */
+struct bytes address_id(struct bytes name)
+{
+	size_t mark = sizeof API_MARK - 1;
+
+	if (name.size > mark && memcmp(name.data + name.size - mark, API_MARK, mark) == 0)
+		name.size -= mark;
+	return name;
+}
+
+/* False when it is none of ours. */
 static bool id_of(struct bytes name, char *id, bool *attached)
 {
-	size_t mark = sizeof API_MARK - 1, size = name.size;
+	struct bytes bare = address_id(name);
 
-	*attached = size <= mark || memcmp(name.data + size - mark, API_MARK, mark) != 0;
-	if (!*attached)
-		size -= mark;
-	if (size >= API_ID_SIZE)
+	if (bare.size >= API_ID_SIZE)
 		return false;
-	memcpy(id, name.data, size);
-	id[size] = '\0';
+	*attached = bare.size == name.size;
+	memcpy(id, bare.data, bare.size);
+	id[bare.size] = '\0';
 	return true;
 }
 
@@ -341,22 +351,30 @@ struct address_job *address_job_get(struct address_service *s, const char *id, b
 static struct address_job *job_of_all(struct address_service *s)
 {
 	struct address_job *job = new_job(s);
-	struct why why;
 
-	for (size_t i = 0; i < s->ranges_count; i++)
-		add_part(job, i);
 	if (s->ranges_count == 0) {
-		why_set(&why, WHY_INVALID, "this router gives out no addresses");
+		why_set(&job->why, WHY_INVALID, "this router gives out no addresses");
 		job->state = ADDRESS_JOB_FAILED;
-		job->why = why;
 	}
 	return job;
+}
+
+static void add_all(struct address_job *job)
+{
+	for (size_t i = 0; i < job->service->ranges_count; i++)
+		add_part(job, i);
+}
+
+static bool has_ring(const struct address_range *r)
+{
+	return ipam_ring_state(r->ipam).ring_id != 0;
 }
 
 struct address_job *address_job_prime(struct address_service *s, struct mono now)
 {
 	struct address_job *job = job_of_all(s);
 
+	add_all(job);
 	for (size_t i = 0; i < job->parts_count; i++)
 		ipam_prime(s->ranges[i].ipam, job->parts[i].request, now);
 	return job;
@@ -367,8 +385,15 @@ struct address_job *address_job_remove_peer(struct address_service *s, peer_name
 {
 	struct address_job *job = job_of_all(s);
 
+	/* A range of which nobody has wanted an address yet is nobody's. */
+	for (size_t i = 0; i < s->ranges_count; i++)
+		if (has_ring(&s->ranges[i]))
+			add_part(job, i);
+	if (job->parts_count == 0)
+		add_all(job);
 	for (size_t i = 0; i < job->parts_count; i++)
-		ipam_remove_peer(s->ranges[i].ipam, job->parts[i].request, peer, 0, force, now);
+		ipam_remove_peer(s->ranges[job->parts[i].universe].ipam, job->parts[i].request,
+				 peer, 0, force, now);
 	return job;
 }
 
@@ -376,6 +401,12 @@ struct address_job *address_job_hand_over(struct address_service *s, bool force,
 {
 	struct address_job *job = job_of_all(s);
 
+	/* One range must not be given away when another one says no: there is no way back. */
+	for (size_t i = 0; i < s->ranges_count && job->state == ADDRESS_JOB_WAITING; i++)
+		if (!ipam_may_reset(s->ranges[i].ipam, force, &job->why))
+			job->state = ADDRESS_JOB_FAILED;
+	if (job->state == ADDRESS_JOB_WAITING)
+		add_all(job);
 	for (size_t i = 0; i < job->parts_count; i++)
 		ipam_reset(s->ranges[i].ipam, job->parts[i].request, force, now);
 	return job;

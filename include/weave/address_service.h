@@ -112,6 +112,9 @@ const struct api_want *address_select(const struct address_service *s,
 				      const struct api_wants *wants, const struct cidr *have,
 				      size_t have_count, struct api_addresses *out);
 
+/* The container's id in the name that the universes have for it. */
+struct bytes address_id(struct bytes name);
+
 /* ---- what lives on the bridge ---- */
 /* The container 'id' has this address on its interface: it is its own from now on.  False when
  * another container of ours has it. */

@@ -173,6 +173,7 @@ void ipam_prime(struct ipam *i, uint64_t request, struct mono now);
 void ipam_remove_peer(struct ipam *i, uint64_t request, peer_name peer, uint64_t store_id,
 		      bool force, struct mono now);
 /* Gives all that is ours to an heir; after the answer the caller may erase the disk. */
+bool ipam_may_reset(const struct ipam *i, bool force, struct why *why); /* false with 'why' */
 void ipam_reset(struct ipam *i, uint64_t request, bool force, struct mono now);
 /* The client went away: no answer, and an address that only it would have had is free again. */
 void ipam_cancel(struct ipam *i, uint64_t request, struct mono now);

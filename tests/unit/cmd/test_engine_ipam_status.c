@@ -104,7 +104,7 @@ static void a_vote_names_whom_it_waits_for(void **state)
 		for (unsigned b = 0; b < 4; b++)
 			world_cut(w, a, b, a != b && (a > 1 || b > 1)); /* 0 and 1 only */
 	world_allocate(w, 0, "c");
-	world_claim(w, 0, "d", 5);
+	world_claim(w, 0, "d (api)", 5);
 	world_run(w, 30000);
 	u = look(&v, w, 0);
 	assert_string_equal(u->phase, "waiting for votes");
@@ -113,6 +113,7 @@ static void a_vote_names_whom_it_waits_for(void **state)
 	assert_int_equal(u->pending_claims, 1);
 	assert_string_equal(u->pendings[0].container, "c");
 	assert_int_equal(u->pendings[0].cidr.ip.family, 0);
+	assert_string_equal(u->pendings[1].container, "d");
 	assert_int_equal(u->pendings[1].cidr.ip.b[3], 5);
 	assert_int_equal(u->pendings[1].cidr.prefix, 28);
 	assert_int_equal(u->waiting_for_count, 1);
@@ -209,6 +210,26 @@ static void an_earlier_disk_is_told_apart(void **state)
 	world_free(w);
 }
 
+/* Alone, with the disk lost on which its vote was: it waits for ever, and says what to do. */
+static void who_may_not_vote_says_what_to_do(void **state)
+{
+	struct world *w = world_new(41, 1, "10.32.0.0/28", IPAM_CONSENSUS, 1);
+	const struct status_universe *u;
+	struct view v;
+
+	(void)state;
+	world_start_all(w);
+	ipam_on_peer(w->hosts[0].ipam, w->hosts[0].name, 12345, false, w->now);
+	world_allocate(w, 0, "a");
+	world_run(w, 20000);
+	u = look(&v, w, 0);
+	assert_string_equal(u->state, "priming: waiting for a ring");
+	assert_int_equal(v.s.warnings_count, 1);
+	assert_non_null(strstr(v.s.warnings[0], "weave reset --force"));
+	view_free(&v);
+	world_free(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -217,6 +238,7 @@ int main(void)
 		cmocka_unit_test(unreachable_owners_and_no_space_are_said),
 		cmocka_unit_test(rings_that_meet_and_disks_that_fail_warn),
 		cmocka_unit_test(an_earlier_disk_is_told_apart),
+		cmocka_unit_test(who_may_not_vote_says_what_to_do),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -507,6 +507,47 @@ static void whole_universes_answer_in_words(void **state)
 	end(f);
 }
 
+/* A range that refuses keeps the others from being given away. */
+static void all_ranges_are_handed_over_or_none(void **state)
+{
+	struct fixture *f = begin(true);
+	struct address_job *job;
+	struct why why;
+
+	(void)state;
+	address_job_keep(get(f, "c1", "net:fd00::/120", NULL, NULL));
+	job = address_job_hand_over(&f->service, false, f->now);
+	assert_int_equal(job->state, ADDRESS_JOB_FAILED);
+	assert_non_null(strstr(job->why.text, "1 addresses are in use"));
+	address_job_undo(job, f->now);
+	assert_true(address_release(&f->service, "c1", NULL, f->now, &why));
+	job = address_job_hand_over(&f->service, false, f->now);
+	f->finished = NULL;
+	run(f, 1000);
+	assert_true(f->finished == job);
+	assert_int_equal(job->state, ADDRESS_JOB_DONE);
+	address_job_keep(job);
+	end(f);
+}
+
+/* Nobody owns anything where there is no ring. */
+static void a_range_without_a_ring_is_left_out(void **state)
+{
+	struct fixture *f = begin(true);
+	struct address_job *job;
+
+	(void)state;
+	address_job_keep(get(f, "c1", "net:fd00::/120", NULL, NULL));
+	f->finished = NULL;
+	job = address_job_remove_peer(&f->service, SELF + 1, false, f->now);
+	run(f, 1000);
+	assert_true(f->finished == job);
+	assert_int_equal(job->state, ADDRESS_JOB_DONE);
+	assert_string_equal(text_string(&job->text), "0 IPs taken over from 02:00:00:00:00:02\n");
+	address_job_keep(job);
+	end(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -524,6 +565,8 @@ int main(void)
 		cmocka_unit_test(addresses_asked_for_by_programs_stay),
 		cmocka_unit_test(found_addresses_belong_to_who_has_them),
 		cmocka_unit_test(whole_universes_answer_in_words),
+		cmocka_unit_test(all_ranges_are_handed_over_or_none),
+		cmocka_unit_test(a_range_without_a_ring_is_left_out),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
