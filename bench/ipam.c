@@ -93,17 +93,16 @@ static void bench_allocator(unsigned used, unsigned batch)
 	drain(i, &answers);
 	answers = 0;
 	start = seconds();
-	for (n = 0; n < pairs; n++) {
-		struct bytes container = container_id(name, 10000000 + n);
-
-		ipam_allocate(i, ++request, container, (struct span){ 1, config.universe.size - 1 },
-			      now);
-		ipam_release_all(i, container, now);
-		if (n % batch == batch - 1) {
-			ticket = drain(i, &answers);
-			ipam_on_saved(i, ticket, now);
-			drain(i, &answers);
-		}
+	for (n = 0; n < pairs; n += batch) {
+		for (unsigned k = 0; k < batch; k++)
+			ipam_allocate(i, ++request, container_id(name, 10000000 + n + k),
+				      (struct span){ 1, config.universe.size - 1 }, now);
+		ticket = drain(i, &answers);
+		ipam_on_saved(i, ticket, now);
+		drain(i, &answers);
+		for (unsigned k = 0; k < batch; k++)
+			ipam_release_all(i, container_id(name, 10000000 + n + k), now);
+		drain(i, &answers);
 	}
 	printf("allocator: allocate + free, %u in use, answers in batches of %u: "
 	       "%.2f million/s (%llu answers)\n",

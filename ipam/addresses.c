@@ -125,6 +125,7 @@ void address_revive(struct ipam *i, struct address *a)
 
 static void free_address(struct ipam *i, struct address *a)
 {
+	out_revoke(i, a);
 	out_delete(i, IPAM_TABLE_ADDRESS, a->offset);
 	address_remove(i, a);
 }

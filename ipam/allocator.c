@@ -713,6 +713,7 @@ void ipam_on_new_store(struct ipam *i, uint64_t store_id, struct mono now)
 	i->self.store_id = i->config.store_id = store_id;
 	/* Another life of this store has voted, for all we know. */
 	election_former_life(i, old);
+	handover_on_new_store(i);
 	i->renewing = i->out.renew = false; /* another universe may have asked for us */
 	ipam_refresh(i, (struct span){ 0, i->config.universe.size });
 	i->takeovers.dirty = true;

@@ -34,10 +34,11 @@
 struct item {
 	enum ipam_action_type type;
 	enum ipam_table table;
-	uint64_t after;	 /* held until this ticket was saved */
-	uint64_t number; /* SAVE: key; ANSWER: request, 0: nobody waits any more; entry: generation
-			  */
-	uint64_t ticket; /* SAVE: its own; ANSWER that gives an address: that of its row */
+	uint64_t after;	  /* held until this ticket was saved */
+	uint64_t number;  /* SAVE: key; ANSWER: request, 0: nobody waits any more; entry: generation
+			   */
+	uint64_t ticket;  /* SAVE: its own; ANSWER that gives an address: that of its row */
+	uint64_t promise; /* ANSWER that gives an address: its number */
 	uint64_t offset, version;
 	peer_name peer; /* SEND: to whom; entry: writer */
 	bool ok;	/* SAVE: put, not delete */
@@ -59,6 +60,8 @@ struct outgoing {
 	struct item current; /* handed out last */
 	uint64_t ticket;     /* of the last SAVE */
 	uint64_t saved;
+	uint64_t promised; /* answers that give an address, so far; they leave in order */
+	uint64_t kept;	   /* the last of them that left */
 	bool renew;
 };
 
@@ -73,13 +76,15 @@ void out_send(struct ipam *i, peer_name peer, struct ipam_message *m, bool hold)
 /* What gives something is held; a refusal promises nothing, and a disk that fails must not keep it
  * back. 'fresh': nobody had the address before. */
 struct address;
-void out_address(struct ipam *i, uint64_t request, const struct address *a, bool fresh);
+void out_address(struct ipam *i, uint64_t request, struct address *a, bool fresh);
 void out_yes(struct ipam *i, uint64_t request, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 void out_no(struct ipam *i, uint64_t request, const struct why *why);
 /* Takes an answer back that is still here, and its address unless somebody else was given it, or
  * its container lives there. */
 bool out_cancel(struct ipam *i, uint64_t request);
+/* The address is about to be free: answers that give it are refusals now. */
+void out_revoke(struct ipam *i, const struct address *a);
 /* The disk fails: the same with all that wait for it, and they get a refusal. */
 void out_refuse_held(struct ipam *i, const struct why *why);
 
@@ -87,9 +92,10 @@ void out_refuse_held(struct ipam *i, const struct why *why);
 
 struct address {
 	uint64_t offset;
-	uint64_t ticket; /* of its row; 0: loaded */
-	bool seen;	 /* its container lives there, whoever asked for it */
-	bool disputed;	 /* not ours to use, yet a container of ours lives there */
+	uint64_t ticket;   /* of its row; 0: loaded */
+	uint64_t promised; /* the last answer that gives it */
+	bool seen;	   /* its container lives there, whoever asked for it */
+	bool disputed;	   /* not ours to use, yet a container of ours lives there */
 	bool dying;
 	struct mono due; /* when dying: then it is free */
 	struct table_link by_offset, by_container;
@@ -342,6 +348,8 @@ const char *handover_load(struct ipam *i, uint64_t key, struct bytes value);
 void handover_start(struct ipam *i);
 /* Learns a retirement; 'publish' when it did not come from the store. */
 void handover_heard(struct ipam *i, const struct retirement *r, bool publish);
+/* We are another owner now, who has not retired. */
+void handover_on_new_store(struct ipam *i);
 void handover_step(struct ipam *i);
 struct mono handover_deadline(const struct ipam *i);
 void handover_on_question(struct ipam *i, peer_name from, const struct ipam_message *m);

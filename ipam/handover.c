@@ -347,6 +347,20 @@ struct mono handover_deadline(const struct ipam *i)
 	return mono_min(h->due, mono_after(h->begun, IPAM_PATIENCE_MS));
 }
 
+void handover_on_new_store(struct ipam *i)
+{
+	struct handover *h = &i->handover;
+	struct why why;
+
+	h->retired = find(h, i->self) != NULL;
+	if (!h->request || h->retired)
+		return;
+	why_set(&why, WHY_INVALID,
+		"this peer has a new store id, as its disk was an old copy: run weave reset again");
+	out_no(i, h->request, &why);
+	h->request = 0;
+}
+
 /* ---- messages ---- */
 
 void handover_on_question(struct ipam *i, peer_name from, const struct ipam_message *m)

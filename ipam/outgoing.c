@@ -140,7 +140,7 @@ void out_send(struct ipam *i, peer_name peer, struct ipam_message *m, bool hold)
 	mem_free(buffer);
 }
 
-void out_address(struct ipam *i, uint64_t request, const struct address *a, bool fresh)
+void out_address(struct ipam *i, uint64_t request, struct address *a, bool fresh)
 {
 	struct item *item;
 
@@ -152,6 +152,7 @@ void out_address(struct ipam *i, uint64_t request, const struct address *a, bool
 	item->offset = a->offset;
 	item->ticket = a->ticket;
 	item->fresh = fresh;
+	item->promise = a->promised = ++i->out.promised;
 }
 
 void out_yes(struct ipam *i, uint64_t request, const char *format, ...)
@@ -252,6 +253,8 @@ static bool take(struct outgoing *o)
 	while (o->ready.count) {
 		mem_free(o->current.data);
 		copy_item(&o->current, pop(&o->ready));
+		if (o->current.promise)
+			o->kept = o->current.promise;
 		if (o->current.type != IPAM_ANSWER || o->current.number)
 			return true;
 	}
@@ -297,7 +300,7 @@ void ipam_on_saved(struct ipam *i, uint64_t ticket, struct mono now)
 
 static bool gives_address(const struct item *item)
 {
-	return item->type == IPAM_ANSWER && item->number && item->ok && !item->size;
+	return item->promise && item->number;
 }
 
 /* Another answer gives this very address: it is for that one to take back now. */
@@ -325,6 +328,31 @@ static void take_back(struct ipam *i, struct item *item)
 		return;
 	out_delete(i, IPAM_TABLE_ADDRESS, a->offset);
 	address_remove(i, a);
+}
+
+static void revoke(struct ipam *i, struct items *q, const struct address *a)
+{
+	struct why why;
+
+	why_set(&why, WHY_INVALID, "its container was released before the address was durable");
+	/* Refusals are added at the end of the queue meanwhile. */
+	for (size_t n = 0; n < q->count; n++) {
+		struct item *item = &q->list[(q->head + n) & (q->room - 1)];
+		uint64_t request = item->number;
+
+		if (!gives_address(item) || item->offset != a->offset || item->ticket != a->ticket)
+			continue;
+		item->number = 0;
+		out_no(i, request, &why);
+	}
+}
+
+void out_revoke(struct ipam *i, const struct address *a)
+{
+	if (a->promised <= i->out.kept)
+		return;
+	revoke(i, &i->out.held, a);
+	revoke(i, &i->out.ready, a);
 }
 
 static bool forget_answer(struct ipam *i, struct items *q, uint64_t request)

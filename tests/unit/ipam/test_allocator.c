@@ -607,6 +607,43 @@ static void a_cancelled_request_takes_nothing_from_another_container(void **stat
 	world_free(w);
 }
 
+/* Detached while its answer waits for the disk: the address may be another's by then. */
+static void what_is_released_is_not_answered(void **state)
+{
+	struct world *w = world_new(18, 1, "10.32.0.0/28", IPAM_CONSENSUS, 1);
+	struct host *h = &w->hosts[0];
+	uint64_t answers;
+
+	(void)state;
+	world_start_all(w);
+	world_run(w, 500);
+	world_allocate(w, 0, "primer");
+	world_run(w, 500);
+	answers = h->answers;
+	world_allocate(w, 0, "a");
+	ipam_release_all(h->ipam, text_bytes("a"), w->now);
+	world_drain(w, 0);
+	assert_int_equal(h->answers, answers + 1);
+	assert_false(h->last.ok);
+	assert_non_null(strstr(h->text, "released"));
+	world_allocate(w, 0, "b"); /* gets the same */
+	world_run(w, 500);
+	assert_int_equal(h->answers, answers + 2);
+	assert_int_equal(world_offset_of(w, 0, "a"), UINT64_MAX);
+	assert_int_equal(world_offset_of(w, 0, "b"), h->last.offset);
+	/* A second request for what somebody has already. */
+	world_allocate(w, 0, "c"); /* so that there is something to wait for */
+	world_allocate(w, 0, "b");
+	ipam_release(h->ipam, text_bytes("b"), h->last.offset, w->now);
+	world_drain(w, 0);
+	assert_int_equal(h->answers, answers + 3);
+	assert_false(h->last.ok);
+	world_run(w, 500);
+	assert_int_equal(h->answers, answers + 4);
+	assert_int_equal(world_offset_of(w, 0, "c"), h->last.offset);
+	world_free(w);
+}
+
 static void a_failing_disk_stops_allocation(void **state)
 {
 	struct world *w = world_new(19, 1, "10.32.0.0/28", IPAM_CONSENSUS, 1);
@@ -1021,6 +1058,32 @@ static void reset_gives_everything_to_an_heir(void **state)
 	world_free(w);
 }
 
+/* The disk turns out to be an old copy while everything is handed over. */
+static void a_reset_with_a_new_store_id_begins_again(void **state)
+{
+	struct world *w = three_with_space(30);
+	struct host *h = &w->hosts[0];
+	uint64_t first = ++w->requests, second = ++w->requests;
+
+	(void)state;
+	world_kill_container(w, 0, 0, false);
+	ipam_reset(h->ipam, first, false, w->now);
+	world_drain(w, 0);
+	assert_true(h->ipam->handover.retired);
+	ipam_on_new_store(h->ipam, ++h->config.store_id, w->now);
+	world_drain(w, 0);
+	assert_int_equal(h->last.request, first);
+	assert_false(h->last.ok);
+	ipam_reset(h->ipam, second, false, w->now);
+	world_drain(w, 0);
+	world_run(w, 5000);
+	assert_int_equal(h->last.request, second);
+	assert_true(h->last.ok);
+	for (uint64_t at = 0; at < 32; at++)
+		assert_int_not_equal(world_owner(w, 1, at), 0x0a);
+	world_free(w);
+}
+
 /* A gift was on its way to the peer that is reset: its heir gets it. */
 static void the_heir_collects_late_gifts(void **state)
 {
@@ -1224,6 +1287,7 @@ int main(void)
 		cmocka_unit_test(a_cancelled_request_leaves_nothing),
 		cmocka_unit_test(a_cancelled_request_takes_nothing_from_the_next),
 		cmocka_unit_test(a_cancelled_request_takes_nothing_from_another_container),
+		cmocka_unit_test(what_is_released_is_not_answered),
 		cmocka_unit_test(a_failing_disk_stops_allocation),
 		cmocka_unit_test(a_failing_disk_answers_who_waits_for_it),
 		cmocka_unit_test(a_dead_peers_space_comes_back),
@@ -1239,6 +1303,7 @@ int main(void)
 		cmocka_unit_test(the_lost_store_of_a_living_peer_is_removed_by_another),
 		cmocka_unit_test(a_restored_snapshot_is_noticed),
 		cmocka_unit_test(reset_gives_everything_to_an_heir),
+		cmocka_unit_test(a_reset_with_a_new_store_id_begins_again),
 		cmocka_unit_test(the_heir_collects_late_gifts),
 		cmocka_unit_test(two_rings_meet_and_stay_apart),
 		cmocka_unit_test(status_counts_and_names_owners),
