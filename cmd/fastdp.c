@@ -40,6 +40,7 @@ void daemon_fastdp_open(struct daemon *d)
 	memcpy(d->no_fastdp, why.text, sizeof d->no_fastdp);
 	d->config.gossip.overlays = OVERLAY_SLEEVE | (d->fastdp ? OVERLAY_FASTDP : 0);
 	d->config.router.fastdp_port = d->fastdp ? c.port : 0;
+	d->config.router.fastdp_keep = !d->passwords;
 	d->config.router.no_fastdp = d->fastdp ? NULL : d->no_fastdp;
 }
 

@@ -287,7 +287,7 @@ void fastdp_on_down(struct fastdp *f, conn_id conn, struct mono now)
 
 	if (!link)
 		return;
-	if (!fastdp_path_carries(&link->path)) {
+	if (!f->limits.keep || !fastdp_path_carries(&link->path)) {
 		end_link(f, link);
 		return;
 	}

@@ -22,6 +22,7 @@ struct fastdp_limits {
 	peer_name self;
 	uint16_t port;	     /* UDP, of VXLAN */
 	uint32_t frame_size; /* of the largest frame: the bridge's MTU and an Ethernet header */
+	bool keep;	     /* paths outlive their connections */
 };
 
 struct fastdp;

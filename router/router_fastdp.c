@@ -6,6 +6,7 @@ void router_fastdp_init(struct router *r)
 		.self = r->config.self,
 		.port = r->config.fastdp_port,
 		.frame_size = r->config.mtu + FRAME_HEADER_SIZE,
+		.keep = r->config.fastdp_keep,
 	};
 
 	if (limits.port)

@@ -33,6 +33,9 @@ struct router_config {
 	uint64_t epoch_ms, epoch_packets;
 	uint16_t fastdp_port;  /* UDP port of VXLAN; 0: no fastdp here */
 	const char *no_fastdp; /* then why, for people; borrowed, outlives the router */
+	/* A path goes on after its connection while the other kernel answers.  Not where a password
+	 * decides who may take part: who is shut out by it must be shut out at once. */
+	bool fastdp_keep;
 };
 
 struct router;

@@ -21,9 +21,13 @@ struct model {
 	uint64_t ops, pings;
 };
 
+static bool without_keeping;
+
 static struct model *model_new(void)
 {
-	struct fastdp_limits limits = { .self = SELF, .port = 6784, .frame_size = 1390 };
+	struct fastdp_limits limits = {
+		.self = SELF, .port = 6784, .frame_size = 1390, .keep = !without_keeping
+	};
 	struct model *m = mem_new(1, sizeof *m);
 
 	m->view = view_new(SELF);
@@ -267,6 +271,27 @@ static void flows_outlive_the_daemon(void **state)
 	assert_int_equal(m->sessions_count, 0);
 	assert_null(endpoint(m, 0x22));
 	assert_int_equal(endpoint(m, 0x23)->peer, SELF);
+	model_free(m);
+}
+
+static void with_a_password_nothing_is_kept(void **state)
+{
+	struct model *m;
+
+	(void)state;
+	without_keeping = true;
+	m = model_new();
+	without_keeping = false;
+	view_peer(&m->view, 2, 0, 1);
+	connect(m, 5, 2);
+	view_claim(&m->view, 2, mac_of(0x22), 1, 1);
+	run(m, 200);
+	assert_int_equal(m->peers_count, 1);
+	disconnect(m, 5, 2);
+	drain(m);
+	assert_int_equal(m->peers_count, 0);
+	assert_int_equal(m->sessions_count, 0);
+	assert_null(endpoint(m, 0x22));
 	model_free(m);
 }
 
@@ -563,6 +588,7 @@ int main(void)
 		cmocka_unit_test(another_port_is_no_path),
 		cmocka_unit_test(flows_outlive_the_daemon),
 		cmocka_unit_test(a_path_that_never_worked_is_not_kept),
+		cmocka_unit_test(with_a_password_nothing_is_kept),
 		cmocka_unit_test(used_paths_are_watched),
 		cmocka_unit_test(peers_behind_a_relay_are_told),
 		cmocka_unit_test(one_address_one_mac),
