@@ -155,10 +155,12 @@ static void compare_range(struct repair *r, const struct store *s, const struct 
 		struct key_version theirs = keys_item(k, i);
 		const struct entry *ours = store_find_hash(s, theirs.key);
 
-		/* Which one is newer only the merge can tell: theirs answers an older one. */
-		if (!ours)
+		/* Which one is newer only the merge can tell: theirs answers an older one.  But
+		 * what merges by a rule of its own may have cut the newer one differently, so that
+		 * no entry of this key answers. */
+		if (!ours || (ours->version_hash != theirs.version && store_is_apart(s, ours)))
 			list_push(&r->fetch, theirs.key);
-		else if (ours->version_hash != theirs.version)
+		if (ours && ours->version_hash != theirs.version)
 			list_push(&r->give, theirs.key);
 	}
 	for (const struct entry *e = store_next_in_bucket(s, bucket, NULL); e;

@@ -123,7 +123,7 @@ void address_revive(struct ipam *i, struct address *a)
 	i->addresses.dying_count--;
 }
 
-static void free_address(struct ipam *i, struct address *a)
+void address_drop(struct ipam *i, struct address *a)
 {
 	out_revoke(i, a);
 	out_delete(i, IPAM_TABLE_ADDRESS, a->offset);
@@ -139,7 +139,7 @@ void addresses_tick(struct ipam *i)
 
 		if (!mono_reached(i->now, a->due))
 			return;
-		free_address(i, a);
+		address_drop(i, a);
 	}
 }
 
@@ -178,7 +178,7 @@ bool ipam_release(struct ipam *i, struct bytes container, uint64_t offset, struc
 	i->now = now;
 	if (!a || !address_is_of(a, container))
 		return false;
-	free_address(i, a);
+	address_drop(i, a);
 	ipam_settle(i);
 	return true;
 }
@@ -190,7 +190,7 @@ size_t ipam_release_all(struct ipam *i, struct bytes container, struct mono now)
 
 	i->now = now;
 	for (; (a = address_of(i, container, everything(i), 0)); count++)
-		free_address(i, a);
+		address_drop(i, a);
 	ipam_settle(i);
 	return count;
 }

@@ -166,6 +166,18 @@ static const char *load_removed(struct ipam *i, uint64_t name)
 	return NULL;
 }
 
+static const char *load_awaited(struct ipam *i, uint64_t name)
+{
+	struct peer *p;
+
+	if (name == PEER_NAME_NONE || name > PEER_NAME_MAX)
+		return "awaited.peer";
+	p = peer_get(i, name);
+	if (p)
+		p->awaited = true;
+	return NULL;
+}
+
 const char *ipam_load(struct ipam *i, enum ipam_table table, uint64_t key, struct bytes value)
 {
 	MUST(!i->started);
@@ -187,6 +199,8 @@ const char *ipam_load(struct ipam *i, enum ipam_table table, uint64_t key, struc
 	case IPAM_TABLE_FORMER:
 		i->election.barred = true;
 		return NULL;
+	case IPAM_TABLE_AWAITED:
+		return load_awaited(i, key);
 	}
 	return "table";
 }
@@ -686,6 +700,7 @@ void ipam_on_disk(struct ipam *i, const char *reason, struct mono now)
 		i->disk[0] = '\0';
 	}
 	i->dirty = i->requests.dirty = i->takeovers.dirty = true;
+	i->peers.space_dirty = true; /* nothing to give, or something again */
 	ipam_settle(i);
 }
 

@@ -130,6 +130,8 @@ struct address *address_add(struct ipam *i, struct bytes container, uint64_t off
 void address_remove(struct ipam *i, struct address *a);
 void address_set_disputed(struct ipam *i, struct address *a, bool disputed);
 void address_revive(struct ipam *i, struct address *a);
+/* On disk as well. */
+void address_drop(struct ipam *i, struct address *a);
 bool address_is_of(const struct address *a, struct bytes container);
 void addresses_tick(struct ipam *i);
 
@@ -140,6 +142,8 @@ struct peer {
 	bool known; /* has a peer entry: 'store_id' and 'reachable' hold */
 	bool reachable;
 	bool removed; /* by rmpeer, and not reachable since */
+	bool awaited; /* was known while a takeover of ours was under way, perhaps in a life before
+		       */
 	bool owns;    /* something in the ring, when a takeover looked last */
 	uint64_t store_id;
 	bool asked;		  /* a question of ours is on its way */
@@ -333,8 +337,16 @@ bool mark_holds(const struct mark *m, const struct run *run);
 
 /* ---- handover.c: reset, heirs ---- */
 
+struct inheritance {
+	struct retirement who;
+	/* We are the heir, and have merged all that the owner knew in the end, up to there: what
+	 * we then still see as the owner's came to it later, and is ours to write. */
+	uint64_t told_to;
+	bool told;
+};
+
 struct handover {
-	struct retirement *list;
+	struct inheritance *list; /* by owner */
 	size_t count, room;
 	bool collect; /* something may belong to us as heir, or as a seed name */
 	bool retired; /* we have handed over: never write again with this store id */
@@ -354,8 +366,8 @@ void handover_step(struct ipam *i);
 struct mono handover_deadline(const struct ipam *i);
 void handover_on_question(struct ipam *i, peer_name from, const struct ipam_message *m);
 void handover_on_answer(struct ipam *i, peer_name from, const struct ipam_message *m);
-/* Who writes for this owner now: itself, or the last of its heirs. */
-struct owner heir_of(const struct ipam *i, struct owner owner);
+/* Whom we have handed over to; NONE if we have not. */
+peer_name handover_heir(const struct ipam *i);
 
 /* ---- register.c: the kinds in the store ---- */
 

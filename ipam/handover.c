@@ -1,14 +1,13 @@
 /* reset: a peer gives everything to an heir before its disk is erased; and what an heir does.
  *
  * A retirement (owner -> heir) is immutable and never forgotten: the owner wrote it together with
- * its last runs, and never writes again with that store id.  So the heir, and after it the heir's
- * heir, is the only writer of whatever later turns out to belong to the retired owner, such as a
- * gift that was on its way (ipam-review 5).
+ * its last runs, and never writes again with that store id.  So the heir is the only writer of
+ * whatever later turns out to belong to the retired owner, such as a gift that was on its way
+ * (ipam-review 5).  But only once it has been told all that the owner knew: before that, what it
+ * sees as the owner's may have been given to a third one, who uses it.  For the same reason there
+ * is no heir of an heir: what is left of both needs rmpeer.
  */
 #include "allocator.h"
-
-/* Of a chain of heirs; longer ones, or circles, leave the offsets where they are. */
-#define HEIRS_MAX 64u
 
 void handover_fini(struct handover *h)
 {
@@ -24,7 +23,7 @@ static size_t place_of(const struct handover *h, struct owner owner)
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 
-		if (owner_compare(h->list[middle].owner, owner) < 0)
+		if (owner_compare(h->list[middle].who.owner, owner) < 0)
 			low = middle + 1;
 		else
 			high = middle;
@@ -32,27 +31,21 @@ static size_t place_of(const struct handover *h, struct owner owner)
 	return low;
 }
 
-static const struct retirement *find(const struct handover *h, struct owner owner)
+static struct inheritance *find(const struct handover *h, struct owner owner)
 {
 	size_t at = place_of(h, owner);
 
-	return at < h->count && owner_equal(h->list[at].owner, owner) ? &h->list[at] : NULL;
+	return at < h->count && owner_equal(h->list[at].who.owner, owner) ? &h->list[at] : NULL;
 }
 
-struct owner heir_of(const struct ipam *i, struct owner owner)
+peer_name handover_heir(const struct ipam *i)
 {
-	const struct retirement *r;
+	const struct inheritance *own = find(&i->handover, i->self);
 
-	for (unsigned n = 0; n < HEIRS_MAX; n++) {
-		r = find(&i->handover, owner);
-		if (!r)
-			return owner;
-		owner = r->heir;
-	}
-	return (struct owner){ PEER_NAME_NONE, 0 };
+	return own ? own->who.heir.name : PEER_NAME_NONE;
 }
 
-static bool add(struct ipam *i, const struct retirement *r)
+static bool add(struct ipam *i, const struct retirement *r, bool told)
 {
 	struct handover *h = &i->handover;
 	size_t at = place_of(h, r->owner);
@@ -64,7 +57,7 @@ static bool add(struct ipam *i, const struct retirement *r)
 		h->list = mem_resize(h->list, h->room, sizeof *h->list);
 	}
 	memmove(&h->list[at + 1], &h->list[at], (h->count - at) * sizeof *h->list);
-	h->list[at] = *r;
+	h->list[at] = (struct inheritance){ .who = *r, .told = told };
 	h->count++;
 	if (owner_equal(r->owner, i->self))
 		h->retired = true;
@@ -83,14 +76,15 @@ static uint64_t row_of(struct owner owner)
 	return hash64(&fixed, form, writer_size(&w));
 }
 
-static void save(struct ipam *i, const struct retirement *r)
+static void save(struct ipam *i, const struct inheritance *r)
 {
 	uint8_t room[32];
 	struct writer w = writer_over(room, sizeof room);
 
-	owner_write(&w, r->owner);
-	owner_write(&w, r->heir);
-	out_save(i, IPAM_TABLE_RETIRED, row_of(r->owner), room, writer_size(&w));
+	owner_write(&w, r->who.owner);
+	owner_write(&w, r->who.heir);
+	write_u8(&w, r->told);
+	out_save(i, IPAM_TABLE_RETIRED, row_of(r->who.owner), room, writer_size(&w));
 }
 
 static void publish(struct ipam *i, const struct retirement *r)
@@ -105,42 +99,49 @@ const char *handover_load(struct ipam *i, uint64_t key, struct bytes value)
 {
 	struct reader r = reader_over(value.data, value.size);
 	struct retirement retirement;
+	uint8_t told;
 
 	retirement.owner = owner_read(&r, "retired.owner");
 	retirement.heir = owner_read(&r, "retired.heir");
+	told = read_u8(&r, "retired.told");
+	if (told > 1)
+		reader_fail(&r, "retired.told");
 	if (!r.bad && row_of(retirement.owner) != key)
 		reader_fail(&r, "retired.key");
 	if (!reader_verdict(&r))
-		add(i, &retirement);
+		add(i, &retirement, told);
 	return reader_verdict(&r);
 }
 
 void handover_start(struct ipam *i)
 {
 	for (size_t n = 0; n < i->handover.count; n++)
-		publish(i, &i->handover.list[n]);
+		publish(i, &i->handover.list[n].who);
 }
 
 void handover_heard(struct ipam *i, const struct retirement *r, bool publishing)
 {
-	if (!add(i, r))
+	if (!add(i, r, false))
 		return;
-	save(i, r);
+	save(i, find(&i->handover, r->owner));
 	if (publishing)
 		publish(i, r);
 }
 
 /* ---- collecting ---- */
 
-/* Ours to write: what our ancestors left, and what seed= gave to our name, whatever its store id.
- * But not when a former life of ours may have had that, and given it away (V7). */
+/* Ours to write: what came to a retired peer too late, and what seed= gave to our name, whatever
+ * its store id.  But not when a former life of ours may have had that, and given it away (V7). */
 static bool is_inherited(const struct ipam *i, struct owner owner)
 {
+	const struct inheritance *r;
+
 	if (owner_equal(owner, i->self))
 		return false;
 	if (owner.name == i->self.name && owner.store_id == 0)
 		return !i->election.barred;
-	return owner_equal(heir_of(i, owner), i->self);
+	r = find(&i->handover, owner);
+	return r && r->told && owner_equal(r->who.heir, i->self);
 }
 
 static void collect(struct ipam *i)
@@ -283,13 +284,13 @@ void ipam_reset(struct ipam *i, uint64_t request, bool force, struct mono now)
 	ipam_settle(i);
 }
 
-static void send_piece(struct ipam *i, const struct retirement *r)
+static void send_piece(struct ipam *i)
 {
 	struct handover *h = &i->handover;
 	struct ipam_message m = {
 		.type = MESSAGE_HANDOVER,
 		.id = h->id,
-		.retirement = *r,
+		.retirement = find(h, i->self)->who,
 		.span = { h->to, i->config.universe.size },
 	};
 
@@ -299,22 +300,24 @@ static void send_piece(struct ipam *i, const struct retirement *r)
 		m.runs_count = MESSAGE_RUNS_MAX;
 	}
 	h->due = mono_after(i->now, IPAM_ASK_TIMEOUT_MS);
-	out_send(i, r->heir.name, &m, true);
+	out_send(i, handover_heir(i), &m, true);
 	mem_free(m.runs);
 }
 
 static void end(struct ipam *i)
 {
 	struct handover *h = &i->handover;
-	const struct retirement *r = find(h, i->self);
-	char name[PEER_NAME_TEXT_SIZE];
+	char name[PEER_NAME_TEXT_SIZE], own[PEER_NAME_TEXT_SIZE];
 	struct why why;
 
-	peer_name_text(r->heir.name, name);
+	peer_name_text(handover_heir(i), name);
 	if (h->to >= i->config.universe.size) {
 		out_yes(i, h->request, "%s took all addresses over", name);
 	} else if (h->force) {
-		out_yes(i, h->request, "%s did not answer; it has inherited our addresses", name);
+		out_yes(i, h->request,
+			"%s did not answer; what it does not hear of by others needs weave rmpeer "
+			"%s there",
+			name, peer_name_text(i->self.name, own));
 	} else {
 		why_set(&why, WHY_TRANSPORT, "%s does not answer: run weave reset again", name);
 		out_no(i, h->request, &why);
@@ -335,7 +338,7 @@ void handover_step(struct ipam *i)
 	if (h->to >= i->config.universe.size || mono_elapsed(h->begun, i->now) >= IPAM_PATIENCE_MS)
 		end(i);
 	else if (mono_reached(i->now, h->due))
-		send_piece(i, find(h, i->self));
+		send_piece(i);
 }
 
 struct mono handover_deadline(const struct ipam *i)
@@ -363,6 +366,22 @@ void handover_on_new_store(struct ipam *i)
 
 /* ---- messages ---- */
 
+/* Pieces come in order; of one that leaves a gap the owner believes that we have it: a restart lay
+ * between.  Then we never collect. */
+static void note_told(struct ipam *i, const struct ipam_message *m)
+{
+	struct inheritance *r = find(&i->handover, m->retirement.owner);
+
+	if (!r || r->told || m->span.start > r->told_to || m->span.end <= r->told_to)
+		return;
+	r->told_to = m->span.end;
+	if (r->told_to < i->config.universe.size)
+		return;
+	r->told = true;
+	save(i, r);
+	i->handover.collect = i->dirty = true;
+}
+
 void handover_on_question(struct ipam *i, peer_name from, const struct ipam_message *m)
 {
 	struct ipam_message answer = { .type = MESSAGE_HANDED, .id = m->id, .span = m->span };
@@ -374,15 +393,15 @@ void handover_on_question(struct ipam *i, peer_name from, const struct ipam_mess
 	handover_heard(i, &m->retirement, true);
 	for (size_t n = 0; n < m->runs_count; n++)
 		ipam_learn(i, &m->runs[n], true);
+	note_told(i, m);
 	out_send(i, from, &answer, true);
 }
 
 void handover_on_answer(struct ipam *i, peer_name from, const struct ipam_message *m)
 {
 	struct handover *h = &i->handover;
-	const struct retirement *r = find(h, i->self);
 
-	if (!r || r->heir.name != from || !h->request || m->id != h->id || m->span.start > h->to ||
+	if (handover_heir(i) != from || !h->request || m->id != h->id || m->span.start > h->to ||
 	    m->span.end <= h->to)
 		return;
 	h->to = m->span.end;

@@ -221,8 +221,11 @@ static void end_question(struct ipam *i, struct hunger *h)
 {
 	struct peer *p = peer_find(i, h->asked);
 
-	if (h->ask_id && p)
+	if (h->ask_id && p) {
 		p->asked = false;
+		/* Another hunger may wait for just this peer. */
+		i->dirty = i->requests.dirty = true;
+	}
 	h->ask_id = 0;
 	h->due = MONO_NEVER;
 }
@@ -367,7 +370,10 @@ struct mono requests_deadline(const struct ipam *i)
 {
 	struct mono due = i->requests.hunger_due;
 
-	if (i->addresses.disputed_count && ipam_ready(i))
+	/* Nothing is asked meanwhile; whatever makes us ready again looks at the requests, too. */
+	if (!ipam_ready(i))
+		return MONO_NEVER;
+	if (i->addresses.disputed_count)
 		due = mono_min(due, i->requests.dispute_due);
 	return due;
 }

@@ -203,7 +203,7 @@ bool ipam_waiting_for(const struct ipam *i, size_t index, peer_name *peer)
 	if (!i->ring_id)
 		return phase_of(i) == IPAM_ELECTING && voter_at(i, &index, peer);
 	if (i->handover.request && index-- == 0) {
-		*peer = heir_of(i, i->self).name;
+		*peer = handover_heir(i);
 		return true;
 	}
 	return takeover_waits_for(i, &index, peer);

@@ -59,7 +59,7 @@ static void forget_if_nothing(struct ipam *i, peer_name name)
 	size_t at = place_of(i, name);
 
 	if (at == p->count || p->list[at].name != name || p->list[at].known ||
-	    p->list[at].removed || p->list[at].space)
+	    p->list[at].removed || p->list[at].awaited || p->list[at].space)
 		return;
 	p->count--;
 	memmove(&p->list[at], &p->list[at + 1], (p->count - at) * sizeof *p->list);
@@ -116,6 +116,7 @@ void peers_note_removed(struct ipam *i, peer_name name)
 	if (!p || p->reachable || p->removed || name == i->self.name)
 		return;
 	p->removed = true;
+	i->takeovers.dirty = true; /* nobody waits for it any more */
 	out_save(i, IPAM_TABLE_REMOVED, name, "", 1);
 }
 
@@ -310,6 +311,9 @@ void ipam_on_neighbour_lost(struct ipam *i, peer_name name, struct mono now)
 		return;
 	p->neighbours_count--;
 	memmove(n, n + 1, (size_t)(&p->neighbours[p->neighbours_count] - n) * sizeof *n);
+	/* Somebody is there who knows something, and a connection often follows at once. */
+	if (!p->in_sync)
+		p->sync_due = mono_after(now, IPAM_PATIENCE_MS);
 	i->dirty = true;
 	ipam_settle(i);
 }

@@ -43,8 +43,14 @@ static bool has_already(struct ipam *i, uint64_t request, struct bytes container
 {
 	struct address *a = address_of(i, container, want, 0);
 
-	if (!a)
+	/* Handed over by reset: the heir may have given it to somebody. */
+	if (!a || i->handover.retired)
 		return false;
+	/* It died, and the address is not ours to give it once more. */
+	if (a->disputed && a->dying) {
+		address_drop(i, a);
+		return false;
+	}
 	address_revive(i, a);
 	out_address(i, request, a, false);
 	return true;

@@ -6,7 +6,8 @@
  * alive (counter-examples T2 to T4 and the lost mark of ipam-review.md 4).  A mark is cleared by
  * that confirmation only, never by a merge: a merge can be lost in a crash, and the mark with it.
  *
- * After a restart the marks say what was begun; the answers are asked for again.
+ * After a restart the marks say what was begun, and the answers are asked for again, of all who
+ * were known then: they are durable too, as a restarted router may know of nobody yet.
  */
 #include "allocator.h"
 
@@ -278,6 +279,60 @@ static size_t take_all(struct ipam *i, struct takeover *t, const struct victim *
 	return taken;
 }
 
+/* ---- who must answer ---- */
+
+/* Owners that we know from the ring alone exist all the same, and may have been given something
+ * by the victim, or be removing it themselves. */
+static void note_owners(struct ipam *i)
+{
+	const struct run *run = ring_from(&i->ring, 0);
+
+	for (size_t n = 0; n < i->peers.count; n++)
+		i->peers.list[n].owns = false;
+	for (; run; run = ring_from(&i->ring, run->end)) {
+		struct peer *p = run->owner.name == i->self.name ? NULL
+								 : peer_get(i, run->owner.name);
+
+		if (p)
+			p->owns = true;
+	}
+}
+
+/* The victim itself counts only while it can be reached: then it is not dead at all. */
+static bool must_answer(const struct takeover *t, const struct peer *p)
+{
+	if (p->name == t->victim)
+		return p->reachable;
+	return (p->known || p->owns || p->space || p->awaited) && (p->reachable || !p->removed);
+}
+
+/* Before the marks are, so that they are never there without it. */
+static void note_awaited(struct ipam *i, const struct takeover *t)
+{
+	note_owners(i);
+	for (size_t n = 0; n < i->peers.count; n++) {
+		struct peer *p = &i->peers.list[n];
+
+		if (p->awaited || !must_answer(t, p) || p->name == t->victim)
+			continue;
+		p->awaited = true;
+		out_save(i, IPAM_TABLE_AWAITED, p->name, "", 1);
+	}
+}
+
+static void forget_awaited(struct ipam *i)
+{
+	for (size_t n = 0; n < i->peers.count && list_empty(&i->takeovers.list); n++) {
+		struct peer *p = &i->peers.list[n];
+
+		if (p->awaited)
+			out_delete(i, IPAM_TABLE_AWAITED, p->name);
+		p->awaited = false;
+	}
+}
+
+/* ---- what an operator asks for ---- */
+
 /* A peer that lives is not removed by accident; what its former stores owned, whose disks are lost,
  * is taken all the same. */
 static bool may_remove(struct ipam *i, const struct victim *v, struct why *why)
@@ -342,13 +397,15 @@ void ipam_remove_peer(struct ipam *i, uint64_t request, peer_name peer, uint64_t
 	t->request = request;
 	t->force = force;
 	t->begun = now;
+	/* Even when it owns nothing: other takeovers need not wait for it any more. */
+	if (!v.living)
+		peers_note_removed(i, peer);
+	i->takeovers.dirty = true;
+	note_awaited(i, t);
 	if (take_all(i, t, &v) == 0 && t->size == 0) {
 		answer(i, request, peer_name_text(peer, name), 0, 0, 0);
 		free_takeover(t);
-	} else {
-		if (!v.living)
-			peers_note_removed(i, peer);
-		i->takeovers.dirty = true;
+		forget_awaited(i);
 	}
 	ipam_settle(i);
 }
@@ -376,31 +433,6 @@ static struct progress *progress_of(struct takeover *t, peer_name peer)
 	}
 	t->progress[t->progress_count] = (struct progress){ .peer = peer };
 	return &t->progress[t->progress_count++];
-}
-
-/* Owners that we know from the ring alone exist all the same, and may have been given something
- * by the victim, or be removing it themselves. */
-static void note_owners(struct ipam *i)
-{
-	const struct run *run = ring_from(&i->ring, 0);
-
-	for (size_t n = 0; n < i->peers.count; n++)
-		i->peers.list[n].owns = false;
-	for (; run; run = ring_from(&i->ring, run->end)) {
-		struct peer *p = run->owner.name == i->self.name ? NULL
-								 : peer_get(i, run->owner.name);
-
-		if (p)
-			p->owns = true;
-	}
-}
-
-/* The victim itself counts only while it can be reached: then it is not dead at all. */
-static bool must_answer(const struct takeover *t, const struct peer *p)
-{
-	if (p->name == t->victim)
-		return p->reachable;
-	return (p->known || p->owns || p->space) && (p->reachable || !p->removed);
 }
 
 /* What the ring says now within our marks from 'from' on, as much as one message holds. */
@@ -466,7 +498,7 @@ static bool ask_all(struct ipam *i, struct takeover *t)
 {
 	bool all = true;
 
-	note_owners(i);
+	note_awaited(i, t);
 	for (size_t n = 0; n < i->peers.count; n++) {
 		const struct peer *p = &i->peers.list[n];
 		struct progress *progress;
@@ -551,6 +583,7 @@ static void confirm(struct ipam *i, struct takeover *t)
 		 (unsigned long long)given, (unsigned long long)lost);
 	answer(i, t->request, name, kept, given, lost);
 	free_takeover(t);
+	forget_awaited(i);
 	i->requests.dirty = true;
 	i->peers.space_dirty = true;
 }

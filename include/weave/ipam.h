@@ -62,6 +62,7 @@ enum ipam_table {
 	IPAM_TABLE_RETIRED = 6, /* hash of owner: owner, heir */
 	IPAM_TABLE_REMOVED = 7, /* peer name: removed by rmpeer, and not seen since */
 	IPAM_TABLE_FORMER = 8,	/* 0: our name had another store before this one */
+	IPAM_TABLE_AWAITED = 9, /* peer name: it must answer the takeovers that were begun */
 };
 
 enum ipam_action_type {

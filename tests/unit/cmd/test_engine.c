@@ -13,6 +13,8 @@
 #include <weave/engine.h>
 #include <weave/must.h>
 
+#include "../../../ipam/kinds.h"
+
 #define NODES 4u
 #define STREAMS 64u
 #define ROWS 64u
@@ -464,6 +466,36 @@ static void repair_goes_both_ways(void **state)
 	net_free(w);
 }
 
+static void merge_run(struct net *w, unsigned n, uint64_t start, uint64_t end)
+{
+	struct ipam *i = engine_ipam(w->nodes[n].engine, 0);
+	struct run run = { start, end, 0, 9, { 0x99, 5 } };
+	struct entry_room room;
+
+	run_entry(&room, &w->config[n][0].universe, ipam_ring_state(i).ring_id, &run);
+	gossip_merge(engine_gossip(w->nodes[n].engine), &room.view, w->now);
+	settle(w);
+}
+
+/* F10: of one larger run, one side has only a piece, under the same start.  What it sends the other
+ * end brings nothing new there, and under its own starts there is nothing to answer with. */
+static void runs_that_are_cut_differently_are_repaired(void **state)
+{
+	for (unsigned dials = 0; dials < 2; dials++) {
+		struct net *w = net_new(1);
+
+		(void)state;
+		start(w, 0, 1);
+		start(w, 1, 1);
+		merge_run(w, 0, 7, 15);
+		merge_run(w, 1, 7, 12);
+		connect(w, dials, !dials);
+		run(w, 500);
+		assert_true(rings_equal(w, 0, 1, 0));
+		net_free(w);
+	}
+}
+
 static void an_answer_waits_for_the_disk(void **state)
 {
 	struct net *w = net_new(1);
@@ -626,6 +658,7 @@ int main(void)
 		cmocka_unit_test(two_routers_share_two_ranges),
 		cmocka_unit_test(in_sync_well_within_a_second),
 		cmocka_unit_test(repair_goes_both_ways),
+		cmocka_unit_test(runs_that_are_cut_differently_are_repaired),
 		cmocka_unit_test(an_answer_waits_for_the_disk),
 		cmocka_unit_test(rings_of_different_ids_do_not_mix),
 		cmocka_unit_test(routers_without_the_range_decline),
