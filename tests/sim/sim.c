@@ -7,6 +7,7 @@
 #include <weave/must.h>
 
 #include "sim_frames.h"
+#include "sim_ipam.h"
 #include "sim_net.h"
 #include "sim_router.h"
 
@@ -56,6 +57,7 @@ void sim_fini(struct sim *s)
 {
 	/* The network first: its ends point to routers. */
 	sim_net_fini(s);
+	sim_ipam_fini(s);
 	for (uint32_t i = 0; i < s->count; i++)
 		sim_router_free(s->routers[i]);
 	sim_frames_fini(s);

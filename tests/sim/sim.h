@@ -20,6 +20,7 @@
 
 struct sim_router;
 struct sim_stream;
+struct sim_addresses;
 
 /* Faults put into the world or the checker on purpose: each must turn a run red, which proves that
  * the check can fail (docs/why/simulator.md).
@@ -40,7 +41,11 @@ struct sim_stream;
 	X(STALE_NAME, "stale-name", "the check expects a name that was deleted")                   \
 	X(LONE_LINK, "lone-link", "the check misses a published link")                             \
 	X(SELF_DIAL, "self-dial", "the check takes one neighbour for the router itself")           \
-	X(LOOP, "loop", "each datagram with a frame is sent a hundred times")
+	X(LOOP, "loop", "each datagram with a frame is sent a hundred times")                      \
+	X(EARLY_SYNC, "early-sync", "a disk says that rows are durable before they are")           \
+	X(LOST_ROW, "lost-row", "a crash costs a disk one of the rows that were durable")          \
+	X(WRONG_ADDRESS, "wrong-address", "the check reads another address in an answer")          \
+	X(LOST_ANSWER, "lost-answer", "one answer in ten does not reach who asked")
 
 enum sim_mutation {
 #define X(name, text, what) SIM_MUTATE_##name,
@@ -48,6 +53,9 @@ enum sim_mutation {
 #undef X
 		SIM_MUTATIONS_COUNT
 };
+
+/* From here on they need a world that serves addresses. */
+#define SIM_MUTATIONS_IPAM SIM_MUTATE_EARLY_SYNC
 
 const char *sim_mutation_text(enum sim_mutation m);
 const char *sim_mutation_what(enum sim_mutation m);
@@ -89,6 +97,8 @@ struct sim {
 	struct sim_stream *streams;
 	uint64_t streams_made;
 	uint32_t window_min, window_max; /* send windows of streams */
+
+	struct sim_addresses *addresses; /* NULL: nobody serves any (sim_ipam.h) */
 
 	struct sim_frame *frames;
 	uint32_t frames_count, frames_room;

@@ -48,11 +48,12 @@ static void work(const struct pool *p, uint64_t seed, int fd)
 	for (; seed <= p->jobs->last && !is_over(p); seed += p->jobs->jobs) {
 		struct sim_plan plan = { .seed = seed,
 					 .peers = p->jobs->peers,
-					 .check_every = p->jobs->check_every };
+					 .check_every = p->jobs->check_every,
+					 .ipam = p->jobs->ipam };
 		struct sim_result r;
 
 		alarm(RUN_LIMIT_S);
-		sim_random_run(&plan, &r);
+		sim_run_plan(&plan, &r);
 		if (write(fd, &r, sizeof r) != sizeof r)
 			_exit(1);
 	}
@@ -80,11 +81,16 @@ static void spawn(struct pool *p, struct worker *w)
 	w->fd = fds[0];
 }
 
+static const char *sort_of(const struct pool *p)
+{
+	return p->jobs->ipam ? "ipam" : "random";
+}
+
 static void end_block(struct pool *p)
 {
 	if (p->block_runs && !p->block_bad) {
-		printf("PASS random: %llu runs of %u peers\n", (unsigned long long)p->block_runs,
-		       p->jobs->peers);
+		printf("PASS %s: %llu runs of %u peers\n", sort_of(p),
+		       (unsigned long long)p->block_runs, p->jobs->peers);
 		p->blocks++;
 	}
 	p->block_runs = p->block_bad = 0;
@@ -103,10 +109,25 @@ static void count(struct pool *p, bool passed)
 static void report_failure(struct pool *p, uint64_t seed, const char *reason)
 {
 	p->failures++;
-	printf("FAIL random-%llu: %s (replay: simulate --seed %llu --peers %u)\n",
-	       (unsigned long long)seed, reason, (unsigned long long)seed, p->jobs->peers);
+	printf("FAIL %s-%llu: %s (replay: simulate%s --seed %llu --peers %u)\n", sort_of(p),
+	       (unsigned long long)seed, reason, p->jobs->ipam ? " --ipam" : "",
+	       (unsigned long long)seed, p->jobs->peers);
 	fflush(stdout);
 	count(p, false);
+}
+
+static void add_sums(struct sim_ipam_sums *to, const struct sim_ipam_sums *from)
+{
+	to->told += from->told;
+	to->refused += from->refused;
+	to->takeovers += from->takeovers;
+	to->resets += from->resets;
+	to->restores += from->restores;
+	to->losses += from->losses;
+	to->crashes += from->crashes;
+	to->excused += from->excused;
+	to->late += from->late;
+	to->disputes += from->disputes;
 }
 
 static void take_result(struct pool *p, struct worker *w, const struct sim_result *r)
@@ -118,6 +139,7 @@ static void take_result(struct pool *p, struct worker *w, const struct sim_resul
 	t->virtual_us += r->virtual_us;
 	t->frames += r->frames;
 	t->goodbyes += r->goodbyes;
+	add_sums(&t->ipam, &r->ipam);
 	if (!r->passed) {
 		report_failure(p, r->seed, r->failure);
 		return;
@@ -204,6 +226,25 @@ static uint64_t percentile(uint64_t *values, uint64_t count, unsigned percent)
 	return values[(count - 1) * percent / 100];
 }
 
+static void print_ipam_totals(struct sim_totals *t, double took)
+{
+	const struct sim_ipam_sums *n = &t->ipam;
+
+	printf("ipam: %.0f s, %.0f events/s, %.0f virtual s; at rest after %.1f s (p50), %.1f s "
+	       "(max)\n",
+	       took, (double)t->events / (took > 0 ? took : 1), (double)t->virtual_us / 1e6,
+	       (double)percentile(t->converge_us, t->passed, 50) / 1e6,
+	       (double)percentile(t->converge_us, t->passed, 100) / 1e6);
+	printf("ipam: %llu addresses told, %llu refused, %llu crashes, %llu lost disks, %llu old "
+	       "copies, %llu takeovers, %llu resets, %llu late messages, %llu offsets taken away, "
+	       "%llu doubles of the excused\n",
+	       (unsigned long long)n->told, (unsigned long long)n->refused,
+	       (unsigned long long)n->crashes, (unsigned long long)n->losses,
+	       (unsigned long long)n->restores, (unsigned long long)n->takeovers,
+	       (unsigned long long)n->resets, (unsigned long long)n->late,
+	       (unsigned long long)n->disputes, (unsigned long long)n->excused);
+}
+
 static void print_totals(struct pool *p)
 {
 	struct sim_totals *t = &p->totals;
@@ -211,6 +252,10 @@ static void print_totals(struct pool *p)
 
 	printf("RUNS %llu passed %llu failed %llu\n", (unsigned long long)t->runs,
 	       (unsigned long long)t->passed, (unsigned long long)(t->runs - t->passed));
+	if (p->jobs->ipam) {
+		print_ipam_totals(t, took);
+		return;
+	}
 	printf("random: %u peers, %.0f s, %.0f events/s, %.0f virtual s, %llu frames, %llu "
 	       "goodbyes compared\n",
 	       p->jobs->peers, took, (double)t->events / (took > 0 ? took : 1),
@@ -225,7 +270,7 @@ static void print_totals(struct pool *p)
 	       (double)percentile(t->bytes_per_peer, t->passed, 50) / 1e3);
 }
 
-void sim_jobs_run(const struct sim_jobs *jobs, uint32_t *passed, uint32_t *failed)
+uint64_t sim_jobs_run(const struct sim_jobs *jobs, uint32_t *passed, uint32_t *failed)
 {
 	struct sim_jobs own = *jobs;
 	struct pool p = { .jobs = &own, .started = seconds_now() };
@@ -244,4 +289,5 @@ void sim_jobs_run(const struct sim_jobs *jobs, uint32_t *passed, uint32_t *faile
 	mem_free(p.totals.bytes_per_peer);
 	*passed += (uint32_t)p.blocks;
 	*failed += (uint32_t)p.failures;
+	return p.totals.runs;
 }

@@ -10,15 +10,17 @@ struct sim_jobs {
 	uint32_t peers, jobs, check_every;
 	uint32_t seconds; /* start no run after so many; 0 = no limit */
 	uint32_t block;	  /* one PASS line for each so many runs without a failure */
+	bool ipam;	  /* worlds that serve addresses */
 };
 
 struct sim_totals {
 	uint64_t runs, passed, events, virtual_us, frames, goodbyes;
+	struct sim_ipam_sums ipam;
 	uint64_t *converge_us, *bytes_per_peer; /* of each run that passed */
 };
 
-/* Prints FAIL lines, PASS lines per block, and a line RUNS.  Returns the count of lines of each
- * sort in *passed and *failed. */
-void sim_jobs_run(const struct sim_jobs *jobs, uint32_t *passed, uint32_t *failed);
+/* Prints FAIL lines, PASS lines per block, and a line RUNS.  Adds the count of lines of each
+ * sort to *passed and *failed; returns that of runs. */
+uint64_t sim_jobs_run(const struct sim_jobs *jobs, uint32_t *passed, uint32_t *failed);
 
 #endif

@@ -20,13 +20,17 @@
 #define CI_CHECK_EVERY 4000u
 #define SOAK_SECONDS 3600u
 #define FILES_MAX 256u
+#define CI_IPAM_RUNS 2000u
+#define IPAM_CHECK_EVERY 100u
 #define MUTATION_SEEDS 30u
+#define MUTATION_SEEDS_IPAM 400u
 
 static const char usage[] =
 	"simulate --ci [--jobs J]                 everything, in minutes\n"
 	"simulate --soak [--seconds N] [--jobs J] random schedules of growing worlds, for so long\n"
 	"simulate --seed S [--peers N]            one random run\n"
 	"simulate --seeds A-B [--peers N] [--jobs J]\n"
+	"simulate --ipam --seed S | --seeds A-B   small worlds that serve addresses\n"
 	"simulate --scenario NAME|FILE            one scenario\n"
 	"simulate --scenarios | --self-tests | --mutations\n"
 	"simulate --mutate NAME ...               with a fault in the world or the checker\n"
@@ -37,11 +41,13 @@ struct options {
 	const char *mode, *scenario, *trace, *program;
 	uint64_t seed, last;
 	uint32_t peers, jobs, seconds, check_every;
+	bool ipam;
 	enum sim_mutation mutation;
 };
 
 struct tally {
 	uint32_t passed, failed;
+	uint64_t runs; /* random ones */
 };
 
 static void report(struct tally *t, const char *name, bool ok, const char *why, const char *replay)
@@ -192,15 +198,17 @@ static void one_run(const struct options *o, struct tally *t)
 				 .peers = o->peers,
 				 .check_every = o->check_every,
 				 .mutation = o->mutation,
-				 .trace = trace };
+				 .trace = trace,
+				 .ipam = o->ipam };
 	struct sim_result r;
 	char name[64], replay[96];
 
-	sim_random_run(&plan, &r);
+	sim_run_plan(&plan, &r);
 	close_trace(trace);
-	snprintf(name, sizeof name, "random-%llu", (unsigned long long)o->seed);
-	snprintf(replay, sizeof replay, "--seed %llu --peers %u", (unsigned long long)o->seed,
-		 o->peers);
+	snprintf(name, sizeof name, "%s-%llu", o->ipam ? "ipam" : "random",
+		 (unsigned long long)o->seed);
+	snprintf(replay, sizeof replay, "%s--seed %llu --peers %u", o->ipam ? "--ipam " : "",
+		 (unsigned long long)o->seed, o->peers);
 	report(t, name, r.passed, r.failure, replay);
 	printf("%llu events, %.1f virtual s, converged in %.1f s, %.0f KB per peer, trace "
 	       "%016llx\n",
@@ -217,14 +225,16 @@ static void many_runs(const struct options *o, struct tally *t, uint32_t seconds
 				 .jobs = o->jobs,
 				 .check_every = o->check_every,
 				 .seconds = seconds,
-				 .block = 100 };
+				 .block = o->ipam ? 1000 : 100,
+				 .ipam = o->ipam };
 
-	sim_jobs_run(&jobs, &t->passed, &t->failed);
+	t->runs += sim_jobs_run(&jobs, &t->passed, &t->failed);
 }
 
 static void soak(const struct options *o, struct tally *t)
 {
 	static const uint32_t sizes[] = { 3, 9, 25, 50, 120 };
+	struct options ipam;
 	/* Schedules that nobody has seen yet, unless some are asked for. */
 	uint64_t first = o->seed > 1 ? o->seed : (uint64_t)time(NULL) * 100000;
 
@@ -237,8 +247,17 @@ static void soak(const struct options *o, struct tally *t)
 		part.check_every = sizes[i] < 20 ? 1 : 500;
 		part.seed = first;
 		part.last = UINT64_MAX - 1000;
-		many_runs(&part, t, o->seconds / (uint32_t)ARRAY_COUNT(sizes) + 1);
+		/* A third of the time is for addresses, below. */
+		many_runs(&part, t, o->seconds * 2 / 3 / (uint32_t)ARRAY_COUNT(sizes) + 1);
 	}
+	ipam = *o;
+	ipam.ipam = true;
+	ipam.peers = 0;
+	ipam.check_every = IPAM_CHECK_EVERY;
+	ipam.seed = first;
+	ipam.last = UINT64_MAX - 1000;
+	many_runs(&ipam, t, o->seconds / 3 + 1);
+	printf("soak: %llu random runs, %u failures\n", (unsigned long long)t->runs, t->failed);
 }
 
 /* ---- mutations ---- */
@@ -248,18 +267,21 @@ static bool is_caught(const struct options *o, enum sim_mutation m, char *by, si
 {
 	char why[SIM_SCRIPT_WHY];
 	const struct sim_scenario *never_reads = sim_scenario_at(0);
+	bool ipam = m >= SIM_MUTATIONS_IPAM;
 
 	if (m == SIM_MUTATE_LEAK) {
 		snprintf(by, size, "scenario %s", never_reads->name);
 		return !never_reads->run(NULL, m, why);
 	}
-	for (uint64_t seed = 1; seed <= MUTATION_SEEDS; seed++) {
-		struct sim_plan plan = {
-			.seed = seed, .peers = 7, .check_every = 50, .mutation = m
-		};
+	for (uint64_t seed = 1; seed <= (ipam ? MUTATION_SEEDS_IPAM : MUTATION_SEEDS); seed++) {
+		struct sim_plan plan = { .seed = seed,
+					 .peers = ipam ? 0 : 7,
+					 .check_every = 50,
+					 .mutation = m,
+					 .ipam = ipam };
 		struct sim_result r, again;
 
-		sim_random_run(&plan, &r);
+		sim_run_plan(&plan, &r);
 		snprintf(by, size, "seed %llu: %s", (unsigned long long)seed, r.failure);
 		if (m == SIM_MUTATE_RANDOM) {
 			plan.mutation = SIM_MUTATE_NONE;
@@ -280,8 +302,9 @@ static void mutations(const struct options *o, struct tally *t)
 		bool caught = is_caught(o, (enum sim_mutation)m, by, sizeof by);
 
 		snprintf(name, sizeof name, "mutation:%s", sim_mutation_text((enum sim_mutation)m));
-		snprintf(replay, sizeof replay, "--mutate %s --seed 1 --peers 7",
-			 sim_mutation_text((enum sim_mutation)m));
+		snprintf(replay, sizeof replay, "--mutate %s --seed 1%s",
+			 sim_mutation_text((enum sim_mutation)m),
+			 m >= SIM_MUTATIONS_IPAM ? " --ipam" : " --peers 7");
 		report(t, name, caught, "nothing noticed it", replay);
 		if (caught && o->trace)
 			printf("  caught by %s\n", by);
@@ -334,7 +357,7 @@ static bool take_value(struct options *o, const char *name, const char *value)
 		return parse_mutation(value, &o->mutation);
 	else
 		return false;
-	return o->peers > 0 && o->peers <= SIM_ROUTERS_MAX;
+	return o->peers <= SIM_ROUTERS_MAX;
 }
 
 static bool parse(struct options *o, int argc, char **argv)
@@ -348,13 +371,17 @@ static bool parse(struct options *o, int argc, char **argv)
 
 		for (size_t k = 0; k < ARRAY_COUNT(modes); k++)
 			mode = mode || strcmp(argv[i], modes[k]) == 0;
-		if (mode)
+		if (strcmp(argv[i], "--ipam") == 0)
+			o->ipam = true;
+		else if (mode)
 			o->mode = argv[i];
 		else if (i + 1 == argc || !take_value(o, argv[i], argv[i + 1]))
 			return false;
 		else
 			i++;
 	}
+	if (!o->ipam && o->peers == 0)
+		o->peers = CI_PEERS;
 	return argc > 1;
 }
 
@@ -425,6 +452,11 @@ static void ci(const struct options *o, struct tally *t)
 	runs.peers = 6;
 	runs.check_every = 1;
 	many_runs(&runs, t, 0);
+	runs.ipam = true;
+	runs.last = CI_IPAM_RUNS;
+	runs.peers = 0;
+	runs.check_every = IPAM_CHECK_EVERY;
+	many_runs(&runs, t, 0);
 	await_the_rest(pid, fd, t);
 }
 
@@ -486,7 +518,6 @@ int main(int argc, char **argv)
 {
 	struct options o = { .program = argv[0],
 			     .seed = 1,
-			     .peers = CI_PEERS,
 			     .jobs = 1,
 			     .seconds = SOAK_SECONDS,
 			     .check_every = 100 };

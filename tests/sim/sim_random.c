@@ -7,6 +7,7 @@
 
 #include "sim_frames.h"
 #include "sim_invariants.h"
+#include "sim_ipam_random.h"
 #include "sim_net.h"
 #include "sim_router.h"
 
@@ -318,6 +319,14 @@ static void end_faults(struct sim *s)
 	for (uint32_t i = 0; i < s->count; i++)
 		if (!sim_router_runs(s->routers[i]) && (often(s, 85) || is_target(s, i)))
 			restart(s, s->routers[i]);
+}
+
+void sim_run_plan(const struct sim_plan *plan, struct sim_result *result)
+{
+	if (plan->ipam)
+		sim_ipam_run(plan, result);
+	else
+		sim_random_run(plan, result);
 }
 
 void sim_random_run(const struct sim_plan *plan, struct sim_result *result)

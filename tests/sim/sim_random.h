@@ -12,6 +12,13 @@ struct sim_plan {
 	uint32_t check_every;
 	enum sim_mutation mutation;
 	FILE *trace; /* NULL: none */
+	bool ipam;   /* a world that serves addresses: sim_ipam_random.h */
+};
+
+/* What happened to addresses, for the summary. */
+struct sim_ipam_sums {
+	uint64_t told, refused, takeovers, resets, restores, losses, crashes, excused, late,
+		disputes;
 };
 
 /* Sent from a worker to its parent as bytes: no pointers. */
@@ -19,9 +26,12 @@ struct sim_result {
 	uint64_t seed;
 	bool passed;
 	uint64_t events, virtual_us, converge_us, bytes_per_peer, hash, goodbyes, frames;
+	struct sim_ipam_sums ipam;
 	char failure[480];
 };
 
+/* Either sort of world. */
+void sim_run_plan(const struct sim_plan *plan, struct sim_result *result);
 void sim_random_run(const struct sim_plan *plan, struct sim_result *result);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "../../router/aead.h"
 #include "sim_frames.h"
+#include "sim_ipam.h"
 #include "sim_net.h"
 
 #define BRIDGE_MTU 1376u
@@ -181,9 +182,15 @@ void sim_router_start(struct sim_router *r)
 	/* By seed: new keys all the time, and a mixture of processors. */
 	config.router.epoch_ms = s->seed / 4 % 2 ? 2000 : 0;
 	config.router.ciphers = (s->seed / 8 + r->index) % 2 ? AEAD_BIT(AEAD_AES_256_GCM) : 0;
+	if (r->ipam)
+		sim_ipam_configure(r, &config);
 	sim_trace(s, "start", r->index, r->disk.generation, config.gossip.instance);
 	r->engine = engine_new(&config, sim_router_now(r), s->trace ? &r->log : NULL);
+	if (r->ipam)
+		sim_ipam_load(r);
 	engine_start(r->engine, sim_router_now(r));
+	if (r->ipam)
+		sim_ipam_started(r);
 	add_container(r);
 	for (uint32_t i = 0; i < r->disk.targets_count; i++)
 		sim_router_connect(r, r->disk.targets[i]);
@@ -198,6 +205,8 @@ void sim_router_crash(struct sim_router *r, bool host)
 	sim_trace(r->sim, "crash", r->index, host, 0);
 	r->host_up = !host;
 	r->frozen = false;
+	if (r->ipam)
+		sim_ipam_crashed(r, host);
 	engine_free(r->engine);
 	r->engine = NULL;
 	sim_disk_crash(&r->disk);
@@ -401,9 +410,13 @@ void sim_router_turn(struct sim_router *r)
 	while (engine_next_action(r->engine, &a, sim_router_now(r))) {
 		if (a.type == ENGINE_GOSSIP)
 			carry_out(r, &a.gossip);
+		else
+			sim_ipam_act(r, &a);
 		MUST(++actions < ACTIONS_MAX);
 	}
 	flush(r);
+	if (r->ipam)
+		sim_ipam_turned(r);
 	if (++r->events_to_check >= r->sim->check_every) {
 		r->events_to_check = 0;
 		engine_check(r->engine);

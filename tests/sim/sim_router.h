@@ -23,6 +23,8 @@ struct sim_name {
 	char value[32]; /* empty: deleted */
 };
 
+struct sim_ipam;
+
 struct sim_router {
 	struct sim *sim;
 	uint32_t index;
@@ -30,6 +32,7 @@ struct sim_router {
 	struct rng secrets;
 	struct gossip_config config; /* what every start begins from */
 	struct sim_disk disk;
+	struct sim_ipam *ipam; /* NULL: this world serves no addresses */
 	int64_t wall_offset_s;
 	uint64_t mono_offset_us; /* new at each start */
 

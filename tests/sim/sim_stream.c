@@ -4,6 +4,7 @@
 #include <weave/must.h>
 
 #include "sim_goodbye.h"
+#include "sim_ipam.h"
 #include "sim_net.h"
 #include "sim_router.h"
 #include "sim_stream.h"
@@ -209,6 +210,8 @@ static void write_on(struct sim_half *h)
 			from = t->sim->scratch;
 			if (left == 0)
 				break;
+			if (r->ipam)
+				sim_ipam_watch(r, bytes_of(from, left));
 		}
 		if (room > left)
 			room = left;
