@@ -191,7 +191,8 @@ struct victim {
 static bool is_victims(const struct ipam *i, const struct run *run, const struct victim *v)
 {
 	return run->owner.name == v->name && (!v->store_id || run->owner.store_id == v->store_id) &&
-	       run->owner.store_id != v->living && !owner_equal(run->owner, i->self);
+	       (!v->living || run->owner.store_id != v->living) &&
+	       !owner_equal(run->owner, i->self);
 }
 
 static bool owns_any(const struct ipam *i, const struct victim *v)

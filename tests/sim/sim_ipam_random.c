@@ -174,11 +174,17 @@ static void make_rings(struct course *c, peer_name *seeds)
 	choose_targets(c);
 }
 
+/* Keys cost more than all the rest, and hide messages from those who would send them again: few
+ * worlds have passwords. */
 static void make_names(struct sim *s)
 {
-	for (uint32_t i = 0; i < s->count; i++)
-		s->routers[i]->name = (UINT64_C(0x02) << 40) |
-				      rng_below(&s->rng, UINT64_C(1) << 30) << 10 | i;
+	for (uint32_t i = 0; i < s->count; i++) {
+		struct sim_router *r = s->routers[i];
+
+		if (s->seed % 16 != 3)
+			r->config.passwords = NULL;
+		r->name = (UINT64_C(0x02) << 40) | rng_below(&s->rng, UINT64_C(1) << 30) << 10 | i;
+	}
 }
 
 static uint32_t choose_kinds(struct sim *s)

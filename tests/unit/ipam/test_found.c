@@ -293,6 +293,24 @@ static void a_lost_neighbour_is_waited_for(void **state)
 	world_free(w);
 }
 
+/* F11: what seed= gives a peer belongs to its name and no store; one that died before it ever came
+ * is removed like any other. */
+static void a_seed_that_never_came_is_removed(void **state)
+{
+	struct world *w = world_new(11, 2, "10.32.0.0/28", IPAM_SEED, 2);
+
+	(void)state;
+	world_start(w, 1);
+	world_run(w, 12000);
+	assert_int_equal(world_owner(w, 1, 1), 0x0a);
+	remove_peer(w, 1, 0x0a);
+	world_run(w, 1000);
+	assert_true(w->hosts[1].last.ok);
+	assert_int_equal(world_owner(w, 1, 1), 0x0b);
+	assert_true(may_use(&w->hosts[1], 1));
+	world_free(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -306,6 +324,7 @@ int main(void)
 		cmocka_unit_test(those_who_must_answer_survive_a_crash),
 		cmocka_unit_test(a_donor_that_is_free_again_is_asked_by_the_next),
 		cmocka_unit_test(a_lost_neighbour_is_waited_for),
+		cmocka_unit_test(a_seed_that_never_came_is_removed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
