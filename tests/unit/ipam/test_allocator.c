@@ -135,7 +135,7 @@ static void a_former_life_is_not_forgotten(void **state)
 	struct host *h = &w->hosts[0];
 
 	(void)state;
-	rows_push(&h->disk, IPAM_TABLE_FORMER, 0, "", 1, 0);
+	rows_push(&h->disk, IPAM_TABLE_FORMER, 0, "\0", 1, 0);
 	world_start(w, 0);
 	rows_clear(&h->disk);
 	world_sync(w, 0);
