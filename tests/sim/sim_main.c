@@ -32,7 +32,7 @@ static const char usage[] =
 	"simulate --seed S [--peers N]            one random run\n"
 	"simulate --seeds A-B [--peers N] [--jobs J]\n"
 	"simulate --ipam --seed S | --seeds A-B   small worlds that serve addresses\n"
-	"simulate --scenario NAME|FILE            one scenario\n"
+	"simulate --scenario NAME|FILE            one scenario; of a file, --seed(s): its worlds\n"
 	"simulate --scenarios | --self-tests | --mutations\n"
 	"simulate --mutate NAME ...               with a fault in the world or the checker\n"
 	"simulate --list | --statements           names; the language of scenarios\n"
@@ -128,17 +128,18 @@ static size_t list_files(char **names)
 	return count;
 }
 
-static void run_file(const struct options *o, struct tally *t, const char *path)
+static void run_file(const struct options *o, struct tally *t, const char *path, uint64_t seed)
 {
 	char why[SIM_SCRIPT_WHY] = "", name[160], replay[300];
 	const char *slash = strrchr(path, '/');
 	FILE *trace = open_trace(o);
-	bool ok = sim_script_run_file(path, trace, o->mutation, why);
+	bool ok = sim_script_run_file(path, seed, trace, o->mutation, why);
 
 	close_trace(trace);
 	snprintf(name, sizeof name, "scenario:%.*s", (int)strcspn(slash ? slash + 1 : path, "."),
 		 slash ? slash + 1 : path);
-	snprintf(replay, sizeof replay, "--scenario %.250s", path);
+	snprintf(replay, sizeof replay, "--scenario %.250s --seed %llu", path,
+		 (unsigned long long)seed);
 	report(t, name, ok, why, replay);
 }
 
@@ -169,7 +170,7 @@ static void scenarios(const struct options *o, struct tally *t)
 		char path[512];
 
 		snprintf(path, sizeof path, "%.200s/%.200s", scenario_folder(), names[i]);
-		run_file(o, t, path);
+		run_file(o, t, path, 1);
 		mem_free(names[i]);
 	}
 	for (size_t i = 0; (c = sim_scenario_at(i)); i++)
@@ -187,7 +188,8 @@ static void one_scenario(const struct options *o, struct tally *t)
 			return;
 		}
 	snprintf(path, sizeof path, "%.200s/%.200s.sim", scenario_folder(), o->scenario);
-	run_file(o, t, access(path, R_OK) == 0 ? path : o->scenario);
+	for (uint64_t seed = o->seed; seed <= o->last || seed == o->seed; seed++)
+		run_file(o, t, access(path, R_OK) == 0 ? path : o->scenario, seed);
 }
 
 /* ---- random runs ---- */

@@ -172,7 +172,7 @@ void sim_router_start(struct sim_router *r)
 	r->mono_offset_us = rng_below(&s->rng, 1000 * SIM_HOUR);
 	sim_disk_start(&r->disk, wall, &s->rng);
 	config.gossip.name = r->name;
-	config.gossip.instance = rng_u64(&s->rng) | 1;
+	config.gossip.instance = rng_u64(&s->rng) >> 1 | 1 | r->instance_top;
 	config.gossip.seed = rng_u64(&s->rng);
 	config.gossip.generation = r->disk.generation;
 	config.gossip.store_id = r->disk.store_id;

@@ -29,6 +29,7 @@ struct sim_router {
 	struct sim *sim;
 	uint32_t index;
 	peer_name name;
+	uint64_t instance_top; /* highest bit of every instance id: 0 unless a scenario says more */
 	struct rng secrets;
 	struct gossip_config config; /* what every start begins from */
 	struct sim_disk disk;

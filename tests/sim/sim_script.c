@@ -17,6 +17,7 @@
 
 struct script {
 	const char *name;
+	uint64_t seed;
 	FILE *trace;
 	enum sim_mutation mutation;
 	char *why;
@@ -111,6 +112,7 @@ static void targets_chain(struct script *x, const struct script_value *v)
 static void same_name(struct script *x, const struct script_value *v)
 {
 	x->s->routers[v[0].number]->name = x->s->routers[v[1].number]->name;
+	x->s->routers[v[1].number]->instance_top = 1ull << 63;
 }
 
 static void set_clock(struct script *x, const struct script_value *v)
@@ -314,7 +316,8 @@ static const struct statement table[] = {
 	{ "target", "rr", "the first knows the second from its start on", add_target },
 	{ "targets-first", "", "everybody knows router 1", targets_first },
 	{ "targets-chain", "", "everybody knows the one before", targets_chain },
-	{ "same-name", "rr", "the first has the name of the second", same_name },
+	{ "same-name", "rr", "the first has the name of the second, and the lower instance",
+	  same_name },
 	{ "clock", "rt", "the router's time of day is off by so much", set_clock },
 	{ "start", "r", "", start },
 	{ "start-all", "", "who does not run yet", start_all },
@@ -373,7 +376,7 @@ static bool make_routers(struct script *x, char words[][SCRIPT_WORD_SIZE], size_
 	if (x->dry)
 		return true;
 	x->s = mem_new(1, sizeof *x->s);
-	sim_init(x->s, 1, x->routers);
+	sim_init(x->s, x->seed, x->routers);
 	x->s->trace = x->trace;
 	x->s->mutation = x->mutation;
 	x->start_us = x->s->clock.now_us;
@@ -545,17 +548,20 @@ static bool all_lines(struct script *x, const char *text)
 	return x->routers > 0 || mistake(x, "there is no", "routers");
 }
 
-bool sim_script_run(const char *name, const char *text, FILE *trace, enum sim_mutation mutation,
-		    char *why)
+static bool run_text(const char *name, const char *text, uint64_t seed, FILE *trace,
+		     enum sim_mutation mutation, char *why)
 {
-	struct script x = { .name = name, .trace = trace, .mutation = mutation, .why = why };
+	struct script x = {
+		.name = name, .seed = seed, .trace = trace, .mutation = mutation, .why = why
+	};
 	bool ok;
 
 	x.dry = true;
 	if (!all_lines(&x, text))
 		return false;
 	x.dry = false;
-	snprintf(x.context, sizeof x.context, "(replay: simulate --scenario %s)", name);
+	snprintf(x.context, sizeof x.context, "(replay: simulate --scenario %s --seed %llu)", name,
+		 (unsigned long long)seed);
 	must_set_context(x.context);
 	all_lines(&x, text);
 	ok = !x.s->failed;
@@ -568,7 +574,14 @@ bool sim_script_run(const char *name, const char *text, FILE *trace, enum sim_mu
 	return ok;
 }
 
-bool sim_script_run_file(const char *path, FILE *trace, enum sim_mutation mutation, char *why)
+bool sim_script_run(const char *name, const char *text, FILE *trace, enum sim_mutation mutation,
+		    char *why)
+{
+	return run_text(name, text, 1, trace, mutation, why);
+}
+
+bool sim_script_run_file(const char *path, uint64_t seed, FILE *trace, enum sim_mutation mutation,
+			 char *why)
 {
 	FILE *f = fopen(path, "r");
 	char *text;
@@ -583,7 +596,7 @@ bool sim_script_run_file(const char *path, FILE *trace, enum sim_mutation mutati
 	size = fread(text, 1, TEXT_MAX - 1, f);
 	text[size] = 0;
 	fclose(f);
-	ok = sim_script_run(path, text, trace, mutation, why);
+	ok = run_text(path, text, seed, trace, mutation, why);
 	mem_free(text);
 	return ok;
 }

@@ -23,8 +23,9 @@
 #define SIM_SCRIPT_WHY 640u
 bool sim_script_run(const char *name, const char *text, FILE *trace, enum sim_mutation mutation,
 		    char *why);
-/* The same for a file. */
-bool sim_script_run_file(const char *path, FILE *trace, enum sim_mutation mutation, char *why);
+/* The same for a file, in the world that grows from this seed (1 for the text above). */
+bool sim_script_run_file(const char *path, uint64_t seed, FILE *trace, enum sim_mutation mutation,
+			 char *why);
 
 void sim_script_list(FILE *out);
 
