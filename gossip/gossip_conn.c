@@ -222,15 +222,18 @@ static void ended(struct conn *c, const struct why *why)
 
 static void say_close(struct conn *c, const struct why *why)
 {
-	uint8_t room[FRAME_HEADER_SIZE + 4 + CLOSE_TEXT_MAX + RECORD_OVERHEAD];
+	uint8_t room[FRAME_HEADER_SIZE + 4 + CLOSE_TEXT_MAX + CLOSE_HOLDER_SIZE + RECORD_OVERHEAD];
 	struct writer w = writer_over(room + SESSION_HEAD_ROOM, sizeof room - RECORD_OVERHEAD);
 	size_t mark = session_begin(&w, MESSAGE_CLOSE);
+	struct name_holder holder = c->holder;
 	struct why said = *why;
 
 	/* Texts may hold names.  Who has not proved anything yet is told the reason only. */
-	if (has_password(c->owner) && !c->sealer.sealed)
+	if (has_password(c->owner) && !c->sealer.sealed) {
 		why_set(&said, why->reason, "%s", why_reason_text(why->reason));
-	close_encode(&said, &w);
+		holder.instance = 0;
+	}
+	close_encode(&said, holder, &w);
 	session_end(&w, mark);
 	conn_out_frame(c, room, writer_size(&w));
 }
@@ -751,6 +754,7 @@ static void handshake_refused(struct conn *c, struct why *why)
 static bool take_sealed_hello(struct conn *c, struct bytes *bytes)
 {
 	struct frame f;
+	struct name_holder holder; /* of use only to a connection that is up */
 	struct why why;
 	const char *bad = NULL;
 	enum session_result result = session_next(&c->in, bytes, &f, &bad);
@@ -764,7 +768,7 @@ static bool take_sealed_hello(struct conn *c, struct bytes *bytes)
 	if (result == SESSION_FRAME)
 		bad = message_check(f.type, f.body.size, false);
 	if (!bad && f.type == MESSAGE_CLOSE) {
-		bad = close_decode(&why, f.body);
+		bad = close_decode(&why, &holder, f.body);
 		if (!bad) {
 			refused(c, true, &why);
 			return false;

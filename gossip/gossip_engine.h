@@ -86,8 +86,9 @@ struct conn {
 
 	uint64_t random; /* our connection id in HELLO */
 	struct handshake *handshake;
-	struct hello hello; /* theirs, from SPARE or UP on */
-	uint8_t version;    /* of the protocol; 0 before it is agreed */
+	struct hello hello;	   /* theirs, from SPARE or UP on */
+	struct name_holder holder; /* what CLOSE shall say of who has its name */
+	uint8_t version;	   /* of the protocol; 0 before it is agreed */
 	struct path_secret secret;
 	struct trust *trust; /* NULL while in clear; owned */
 
@@ -267,6 +268,8 @@ void frames_received(struct conn *c, struct bytes bytes);
 
 /* ---- gossip_entries.c ---- */
 const char *entries_received(struct conn *c, struct bytes body);
+/* Another instance of our name is or was connected somewhere. */
+void entries_name_is_taken(struct gossip *g, struct name_holder holder);
 bool entries_put(struct gossip *g, uint8_t kind, struct bytes key, struct bytes value);
 void entries_put_peer(struct gossip *g);
 void entries_tick(struct gossip *g);

@@ -121,7 +121,8 @@ static void write_entry(struct gossip *g, uint8_t kind, struct bytes key, struct
 	if (old && old->view.generation == e.generation)
 		e.version = old->view.version + 1;
 	if ((old && old->view.generation > e.generation) || e.version >= VERSION_LIMIT) {
-		raise_generation(g, old ? old->view.generation : e.generation);
+		if (!identity_waits(&g->identity))
+			raise_generation(g, old ? old->view.generation : e.generation);
 		return;
 	}
 	if (store_check(g->store, &e))
@@ -258,7 +259,11 @@ static void obey(struct gossip *g, enum identity_verdict verdict, const struct e
 	case IDENTITY_JUMP:
 		begin_generation(g);
 		break;
+	case IDENTITY_WAIT:
+		due_by(g, identity_deadline(&g->identity));
+		break;
 	case IDENTITY_SILENT:
+		due_by(g, identity_deadline(&g->identity));
 		log_warning(g->log,
 			    "another live router has our name: no longer publishing, next try "
 			    "in 60 s duplicate_instance=%016llx",
@@ -283,6 +288,16 @@ static enum store_result merge_in_our_name(struct conn *c, const struct entry_vi
 	if (verdict != IDENTITY_SILENT || !was_silent)
 		obey(g, verdict, e, result);
 	return result;
+}
+
+void entries_name_is_taken(struct gossip *g, struct name_holder holder)
+{
+	bool was_silent = g->identity.silent;
+	enum identity_verdict verdict = identity_meet(&g->identity, holder.instance,
+						      holder.generation, g->now);
+
+	if (verdict != IDENTITY_SILENT || !was_silent)
+		obey(g, verdict, NULL, STORE_SAME);
 }
 
 /* What a former life said and this one does not. */
@@ -442,7 +457,7 @@ void entries_tick(struct gossip *g)
 				declare_gone(g, &gone);
 	if (mono_reached(g->now, g->republish_due))
 		come_back(g);
-	if (identity_retry(&g->identity, g->now))
+	if (identity_tick(&g->identity, g->now))
 		begin_generation(g);
 	if (mono_reached(g->now, g->floor_due) && may_write(g)) {
 		g->floor_due = MONO_NEVER;
@@ -458,7 +473,5 @@ struct mono entries_deadline(const struct gossip *g)
 
 	if (may_write(g))
 		due = mono_min(due, g->floor_due);
-	if (g->identity.silent)
-		due = mono_min(due, g->identity.retry);
-	return due;
+	return mono_min(due, identity_deadline(&g->identity));
 }

@@ -153,8 +153,9 @@ static void after_pulse(struct conn *c, bool published_before)
 static void on_close(struct conn *c, struct bytes body)
 {
 	struct gossip *g = c->owner;
+	struct name_holder holder;
 	struct why said, why;
-	const char *bad = close_decode(&said, body);
+	const char *bad = close_decode(&said, &holder, body);
 
 	if (bad) {
 		why_set(&why, WHY_MALFORMED, "malformed message CLOSE: %s", bad);
@@ -165,6 +166,8 @@ static void on_close(struct conn *c, struct bytes body)
 		said.text[0] ? said.text : why_reason_text(said.reason));
 	push_action(g, GOSSIP_CLOSE)->conn = c->id;
 	conn_lost(c, &why);
+	if (holder.instance)
+		entries_name_is_taken(g, holder);
 }
 
 /* NULL or the name of the wrong field. */

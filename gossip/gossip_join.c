@@ -22,6 +22,30 @@ static void refuse(struct conn *c, enum why_reason reason, const char *text)
 	conn_close(c, &why);
 }
 
+/* Its hello is as old as the connection; what it has published since counts. */
+static uint64_t generation_of(const struct conn *c)
+{
+	uint8_t key[8];
+	struct writer k = writer_over(key, sizeof key);
+	const struct entry *e;
+	struct peer_info p;
+
+	peer_info_key(c->hello.name, &k);
+	e = store_find(c->owner->store, KIND_PEER, writer_bytes(&k));
+	if (e && e->view.generation > c->hello.generation && !(e->view.flags & ENTRY_TOMBSTONE) &&
+	    !peer_info_decode(&p, &e->view) && p.instance == c->hello.instance)
+		return e->view.generation;
+	return c->hello.generation;
+}
+
+/* 'c' loses its name to 'holder', and is told to whom: perhaps nobody else tells it. */
+static void refuse_name(struct conn *c, const struct conn *holder, enum why_reason reason,
+			const char *text)
+{
+	c->holder = (struct name_holder){ generation_of(holder), holder->hello.instance };
+	refuse(c, reason, text);
+}
+
 static void come_up(struct conn *c)
 {
 	struct gossip *g = c->owner;
@@ -78,13 +102,16 @@ static void choose(struct conn *old, struct conn *new)
 	MUST(new->state == CONN_UP);
 }
 
-static void same_name(struct conn *c)
+static void same_name(struct conn *c, const struct conn *holder)
 {
 	char text[160], name[PEER_NAME_TEXT_SIZE];
 
 	snprintf(text, sizeof text, "two routers have the name %s: %.40s and another one",
 		 peer_name_text(c->hello.name, name), c->hello.nickname);
-	refuse(c, WHY_SAME_NAME, text);
+	if (holder)
+		refuse_name(c, holder, WHY_SAME_NAME, text);
+	else
+		refuse(c, WHY_SAME_NAME, text);
 }
 
 /* Whoever cannot be reached in another way is let in even at the limit, at the cost of one who can:
@@ -118,7 +145,8 @@ static bool is_welcome(struct conn *c)
 		return false;
 	}
 	if (h->name == g->config.name) {
-		same_name(c);
+		entries_name_is_taken(g, (struct name_holder){ h->generation, h->instance });
+		same_name(c, NULL);
 		return false;
 	}
 	if (c->sealer.sealed && !password_is_known(g, c->trust->password_id)) {
@@ -159,15 +187,16 @@ void join(struct conn *c)
 	} else if (old->hello.instance == c->hello.instance) {
 		if (spare_fits(c))
 			choose(old, c);
-	} else if (old->hello.generation < c->hello.generation) {
+	} else if (generation_of(old) < generation_of(c)) {
 		close_spares(g, c->hello.name, c, WHY_REPLACED,
 			     "a newer instance of this peer has connected");
-		refuse(old, WHY_REPLACED, "a newer instance of this peer has connected");
+		refuse_name(old, c, WHY_REPLACED, "a newer instance of this peer has connected");
 		come_up(c);
-	} else if (old->hello.generation > c->hello.generation) {
-		refuse(c, WHY_OLD_GENERATION, "a newer instance of this peer is connected");
+	} else if (generation_of(old) > generation_of(c)) {
+		refuse_name(c, old, WHY_OLD_GENERATION,
+			    "a newer instance of this peer is connected");
 	} else {
-		same_name(c);
+		same_name(c, old);
 	}
 }
 

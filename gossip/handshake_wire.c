@@ -521,6 +521,7 @@ static const char *check_type(const struct handshake *h, uint8_t type, size_t bo
 static enum handshake_state feed_frame(struct handshake *h, struct bytes *from, struct why *why)
 {
 	const uint8_t *frame = h->buffer + h->start;
+	struct name_holder holder; /* not believed: nobody has proved anything */
 	struct reader r;
 	uint32_t length;
 	uint8_t type;
@@ -544,7 +545,7 @@ static enum handshake_state feed_frame(struct handshake *h, struct bytes *from, 
 	h->start = h->size;
 	body = bytes_of(frame + FRAME_HEADER_SIZE, length - 1);
 	if (type == MESSAGE_CLOSE) {
-		bad = close_decode(why, body);
+		bad = close_decode(why, &holder, body);
 		h->closed_by_peer = !bad;
 		if (!bad && h->password)
 			distrust(why);

@@ -6,6 +6,7 @@
 void identity_init(struct identity *id, peer_name name, uint64_t instance, uint64_t generation)
 {
 	*id = (struct identity){ .name = name, .instance = instance, .generation = generation };
+	id->jump_due = MONO_NEVER;
 }
 
 static bool outlives_a_restart(uint8_t kind)
@@ -44,20 +45,36 @@ static void remember(struct identity *id, uint64_t instance)
 	id->foreign[id->foreign_count++] = instance;
 }
 
-static void meet(struct identity *id, uint64_t instance, uint64_t generation)
-{
-	id->last_foreign = instance;
-	if (id->unattributed && generation >= id->jumped_from && generation <= id->jumped_to) {
-		remember(id, instance);
-		id->unattributed = 0;
-	}
-}
-
 static enum identity_verdict jump(struct identity *id, uint64_t over)
 {
 	id->generation = over < VERSION_LIMIT - 1 ? over + 1 : VERSION_LIMIT - 1;
 	id->jumps++;
 	return IDENTITY_JUMP;
+}
+
+bool identity_waits(const struct identity *id)
+{
+	return !id->silent && id->jump_due.ms != MONO_NEVER.ms && id->jump_over >= id->generation;
+}
+
+/* A wait that is under way keeps its end: what comes in does not put it off. */
+static enum identity_verdict wait_until(struct identity *id, uint64_t over, struct mono due)
+{
+	bool waits = identity_waits(id);
+
+	if (!waits || over > id->jump_over)
+		id->jump_over = over;
+	if (!waits)
+		id->jump_due = due;
+	return IDENTITY_WAIT;
+}
+
+static enum identity_verdict wait_for_peer_entry(struct identity *id, uint64_t over,
+						 struct mono now)
+{
+	struct mono due = mono_after(now, IDENTITY_WAIT_MS);
+
+	return wait_until(id, over, due.ms > id->retry.ms ? due : id->retry);
 }
 
 /* Two live peers share our name. */
@@ -70,23 +87,21 @@ static enum identity_verdict dispute(struct identity *id, uint64_t instance, uin
 		id->retry = mono_after(now, IDENTITY_RETRY_MS);
 		return IDENTITY_SILENT;
 	}
-	if (!mono_reached(now, id->retry))
-		return IDENTITY_OURS;
+	if (!mono_reached(now, id->retry)) {
+		wait_until(id, generation, id->retry);
+		id->jump_due = id->retry;
+		return IDENTITY_WAIT;
+	}
 	id->retry = mono_after(now, IDENTITY_STAY_MS);
 	return jump(id, generation);
 }
 
-static enum identity_verdict jump_unattributed(struct identity *id, uint64_t generation,
-					       struct mono now)
+static enum identity_verdict instance_above_us(struct identity *id, uint64_t instance,
+					       uint64_t generation, struct mono now)
 {
-	if (id->unattributed && mono_elapsed(id->unattributed_since, now) >= IDENTITY_STAY_MS)
-		id->unattributed = 0;
-	if (id->unattributed >= IDENTITY_UNATTRIBUTED_MAX)
-		return IDENTITY_OURS;
-	if (id->unattributed++ == 0)
-		id->unattributed_since = now;
-	id->jumped_from = id->generation;
-	id->jumped_to = generation;
+	if (was_jumped_over(id, instance))
+		return dispute(id, instance, generation, now);
+	remember(id, instance);
 	return jump(id, generation);
 }
 
@@ -95,14 +110,23 @@ static enum identity_verdict above_us(struct identity *id, const struct entry_vi
 {
 	if (id->generation == VERSION_LIMIT - 1)
 		return e->version < VERSION_LIMIT - 1 ? IDENTITY_ANSWER : IDENTITY_OURS;
-	if (instance == 0 && was_jumped_over(id, id->last_foreign))
-		instance = id->last_foreign;
 	if (instance == 0)
-		return jump_unattributed(id, e->generation, now);
-	if (was_jumped_over(id, instance))
-		return dispute(id, instance, e->generation, now);
-	remember(id, instance);
-	return jump(id, e->generation);
+		return wait_for_peer_entry(id, e->generation, now);
+	return instance_above_us(id, instance, e->generation, now);
+}
+
+enum identity_verdict identity_meet(struct identity *id, uint64_t instance, uint64_t generation,
+				    struct mono now)
+{
+	if (instance == id->instance)
+		return IDENTITY_OURS;
+	if (generation > id->highest)
+		id->highest = generation;
+	if (id->silent)
+		return IDENTITY_SILENT;
+	if (generation < id->generation || id->generation == VERSION_LIMIT - 1)
+		return IDENTITY_OURS;
+	return instance_above_us(id, instance, generation, now);
 }
 
 enum identity_verdict identity_judge(struct identity *id, const struct entry_view *incoming,
@@ -117,8 +141,9 @@ enum identity_verdict identity_judge(struct identity *id, const struct entry_vie
 		return IDENTITY_OURS;
 	if (incoming->generation > id->highest)
 		id->highest = incoming->generation;
-	if (instance)
-		meet(id, instance, incoming->generation);
+	if (instance && id->blind_to && incoming->generation >= id->blind_from &&
+	    incoming->generation <= id->blind_to)
+		remember(id, instance);
 	if (mine && entry_compare(mine, incoming) >= 0)
 		return IDENTITY_OURS;
 	if (id->silent)
@@ -137,13 +162,8 @@ enum identity_verdict identity_judge(struct identity *id, const struct entry_vie
 	return IDENTITY_ANSWER;
 }
 
-bool identity_retry(struct identity *id, struct mono now)
+static bool end_of_silence(struct identity *id, struct mono now)
 {
-	if (!id->silent) {
-		if (id->duplicate && mono_reached(now, mono_after(id->retry, IDENTITY_RETRY_MS)))
-			id->duplicate = 0;
-		return false;
-	}
 	if (!mono_reached(now, id->retry))
 		return false;
 	id->silent = false;
@@ -151,4 +171,33 @@ bool identity_retry(struct identity *id, struct mono now)
 	id->duplicate = 0;
 	jump(id, id->highest > id->generation ? id->highest : id->generation);
 	return true;
+}
+
+static bool end_of_wait(struct identity *id, struct mono now)
+{
+	if (!identity_waits(id) || !mono_reached(now, id->jump_due))
+		return false;
+	if (id->duplicate)
+		id->retry = mono_after(now, IDENTITY_STAY_MS);
+	id->blind_from = id->generation;
+	id->blind_to = id->jump_over;
+	id->jump_due = MONO_NEVER;
+	jump(id, id->jump_over);
+	return true;
+}
+
+bool identity_tick(struct identity *id, struct mono now)
+{
+	if (id->silent)
+		return end_of_silence(id, now);
+	if (id->duplicate && mono_reached(now, mono_after(id->retry, IDENTITY_RETRY_MS)))
+		id->duplicate = 0;
+	return end_of_wait(id, now);
+}
+
+struct mono identity_deadline(const struct identity *id)
+{
+	if (id->silent)
+		return id->retry;
+	return identity_waits(id) ? id->jump_due : MONO_NEVER;
 }

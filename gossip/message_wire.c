@@ -237,12 +237,29 @@ const char *unicast_decode(struct unicast *u, struct bytes body)
 	return reader_verdict(&r);
 }
 
-void close_encode(const struct why *why, struct writer *w)
+void close_encode(const struct why *why, struct name_holder holder, struct writer *w)
 {
 	size_t length = strnlen(why->text, CLOSE_TEXT_MAX);
 
 	write_u16(w, (uint16_t)why->reason);
 	write_block16(w, bytes_of(why->text, length));
+	if (!holder.instance)
+		return;
+	write_u64(w, holder.generation);
+	write_u64(w, holder.instance);
+}
+
+static void read_holder(struct reader *r, struct name_holder *holder)
+{
+	*holder = (struct name_holder){ 0 };
+	if (r->bad || reader_left(r) == 0)
+		return;
+	holder->generation = read_u64(r, "close.generation");
+	holder->instance = read_u64(r, "close.instance");
+	if (!r->bad && holder->generation >= VERSION_LIMIT)
+		reader_fail(r, "close.generation");
+	if (!r->bad && holder->instance == 0)
+		reader_fail(r, "close.instance");
 }
 
 static bool is_known_reason(uint16_t number)
@@ -257,13 +274,14 @@ static bool is_known_reason(uint16_t number)
 	}
 }
 
-const char *close_decode(struct why *why, struct bytes body)
+const char *close_decode(struct why *why, struct name_holder *holder, struct bytes body)
 {
 	struct reader r = reader_over(body.data, body.size);
 	uint16_t reason = read_u16(&r, "close.reason");
 	struct bytes text = read_block16(&r, CLOSE_TEXT_MAX, "close.text");
 	char clean[CLOSE_TEXT_MAX + 1];
 
+	read_holder(&r, holder);
 	for (size_t i = 0; i < text.size; i++)
 		clean[i] = text.data[i] >= 0x20 && text.data[i] < 0x7f ? (char)text.data[i] : '?';
 	clean[text.size] = '\0';

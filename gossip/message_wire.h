@@ -26,11 +26,12 @@
 #define DIGEST_ITEM_SIZE 17u
 #define UNICAST_HEADER_SIZE 15u
 #define CLOSE_TEXT_MAX (sizeof(((struct why *)0)->text) - 1)
+#define CLOSE_HOLDER_SIZE 16u
 
 /* X(NAME, number, smallest body, largest body, allowed before the handshake is done) */
 #define MESSAGE_TYPES(X)                                                                           \
 	X(HELLO, 1, 1u, HANDSHAKE_SIZE_MAX - 16u, true)                                            \
-	X(CLOSE, 2, 4u, 4u + CLOSE_TEXT_MAX, true)                                                 \
+	X(CLOSE, 2, 4u, 4u + CLOSE_TEXT_MAX + CLOSE_HOLDER_SIZE, true)                             \
 	X(CONFIRM, 3, 32u, 4u * 32u, true)                                                         \
 	X(HEARTBEAT, 4, PULSE_SIZE, PULSE_SIZE, false)                                             \
 	X(ENTRIES, 5, ENTRIES_HEADER_SIZE, FRAME_BODY_MAX, false)                                  \
@@ -150,8 +151,13 @@ void unicast_encode(const struct unicast *u, struct writer *w);
 const char *unicast_decode(struct unicast *u, struct bytes body);
 
 /* ---- CLOSE ---- */
-void close_encode(const struct why *why, struct writer *w);
+/* Who has the name of the end that is closed: so it learns of the other one even when nobody keeps
+ * a connection with it by which entries could come. */
+struct name_holder {
+	uint64_t generation, instance; /* instance 0: nothing is said */
+};
+void close_encode(const struct why *why, struct name_holder holder, struct writer *w);
 /* Texts are cut and made printable; an unknown reason becomes TRANSPORT, its number in the text. */
-const char *close_decode(struct why *why, struct bytes body);
+const char *close_decode(struct why *why, struct name_holder *holder, struct bytes body);
 
 #endif

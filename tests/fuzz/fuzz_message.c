@@ -71,12 +71,15 @@ static void fuzz_repair(uint8_t type, struct bytes body)
 static void fuzz_close(struct bytes body)
 {
 	struct writer w = writer_over(room, sizeof room);
+	struct name_holder holder, holder_again;
 	struct why why, again;
 
-	if (close_decode(&why, body))
+	if (close_decode(&why, &holder, body))
 		return;
-	close_encode(&why, &w);
-	MUST(!close_decode(&again, writer_bytes(&w)));
+	close_encode(&why, holder, &w);
+	MUST(!close_decode(&again, &holder_again, writer_bytes(&w)));
+	MUST(holder_again.generation == holder.generation &&
+	     holder_again.instance == holder.instance);
 	MUST(again.reason == why.reason && strcmp(again.text, why.text) == 0);
 }
 

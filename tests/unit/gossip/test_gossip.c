@@ -255,6 +255,38 @@ static void clones_make_few_jumps(void **state)
 	world_free(w);
 }
 
+/* Two live clones that only one router knows: it keeps a connection with one of them at a time, so
+ * no entry leads from one to the other; who is shut out is told by whom. */
+static void clones_at_one_router_learn_of_each_other(void **state)
+{
+	struct gossip_counters one, other;
+	struct world *w;
+
+	(void)state;
+	for (unsigned same = 0; same < 2; same++) {
+		w = world_new(3, 6);
+		w->host[3].config.name = 2;
+		w->host[2].config.generation = 100;
+		w->host[3].config.generation = same ? 100 : 99;
+		world_start_all(w);
+		world_cut(w, 2, 3, true);
+		world_connect(w, 2, 1);
+		world_run(w, 1000);
+		world_connect(w, 3, 1);
+		world_run(w, 20000);
+		gossip_counters(w->host[2].g, &one);
+		gossip_counters(w->host[3].g, &other);
+		assert_true(one.silent != other.silent);
+		assert_int_equal(one.silent,
+				 w->host[2].config.instance > w->host[3].config.instance);
+		assert_int_equal(one.silent ? one.duplicate : other.duplicate,
+				 w->host[one.silent ? 3 : 2].config.instance);
+		assert_true(one.jumps + other.jumps < 5);
+		assert_int_equal(world_conns(w, one.silent ? 3 : 2, CONN_ESTABLISHED), 1);
+		world_free(w);
+	}
+}
+
 static void a_restarted_router_replaces_its_old_connection_at_once(void **state)
 {
 	struct world *w = pair();
@@ -1087,6 +1119,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(two_live_routers_of_one_name_are_named_on_both_sides),
 		cmocka_unit_test(a_third_one_refuses_the_second_of_one_name),
 		cmocka_unit_test(clones_make_few_jumps),
+		cmocka_unit_test(clones_at_one_router_learn_of_each_other),
 		cmocka_unit_test(a_restarted_router_replaces_its_old_connection_at_once),
 		cmocka_unit_test(an_older_generation_is_refused_with_the_reason),
 		cmocka_unit_test(disk_lost_and_clock_set_back_is_visible_again_within_a_second),

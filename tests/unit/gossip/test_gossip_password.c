@@ -686,7 +686,7 @@ static void nobody_can_say_that_a_target_is_ourself(void **state)
 			why_set(&why, WHY_SELF, "it is you");
 			preamble_encode(3, 3, &writer);
 			mark = session_begin(&writer, MESSAGE_CLOSE);
-			close_encode(&why, &writer);
+			close_encode(&why, (struct name_holder){ 0 }, &writer);
 			session_end(&writer, mark);
 			gossip_on_connected(g, a.conn, (struct netaddr){ host_ip(1), 1 }, a.address,
 					    at(w->now));

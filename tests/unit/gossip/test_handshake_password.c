@@ -332,7 +332,7 @@ static void what_is_said_in_clear_is_not_believed(void **state)
 		struct talk t;
 
 		said.reason = (enum why_reason)reason;
-		close_encode(&said, &w);
+		close_encode(&said, (struct name_holder){ 0 }, &w);
 		session_end(&w, mark);
 		talk_init(&t, alpha, alpha, 95);
 		feed(&t, &t.side[0], bytes_of("weave\3\3", 7));

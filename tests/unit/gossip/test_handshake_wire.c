@@ -334,7 +334,7 @@ static void close_instead_of_hello_carries_the_reason(void **state)
 	(void)state;
 	preamble_encode(3, 3, &w);
 	mark = session_begin(&w, MESSAGE_CLOSE);
-	close_encode(&said, &w);
+	close_encode(&said, (struct name_holder){ 0 }, &w);
 	session_end(&w, mark);
 	handshake_init(&h, false, false, 3, 3);
 	feed_all(&h, room, writer_size(&w), 3, &why);

@@ -211,41 +211,71 @@ static void unicasts(void **state)
 
 static const char *decode_close(const uint8_t *data, size_t size)
 {
+	struct name_holder holder;
 	struct why why;
 
-	return close_decode(&why, bytes_of(data, size));
+	return close_decode(&why, &holder, bytes_of(data, size));
 }
 
 static void closes(void **state)
 {
+	const struct name_holder nobody = { 0 };
+	struct name_holder holder;
 	struct why why = { 0 }, out;
 	struct writer w = begin();
 
 	(void)state;
 	why_set(&why, WHY_STOPPED, "router stopped");
-	close_encode(&why, &w);
-	assert_null(close_decode(&out, writer_bytes(&w)));
+	close_encode(&why, nobody, &w);
+	assert_null(close_decode(&out, &holder, writer_bytes(&w)));
 	assert_int_equal(out.reason, WHY_STOPPED);
 	assert_string_equal(out.text, "router stopped");
 	torture(decode_close, room, writer_size(&w), false);
 	/* No peer writes to our terminals. */
 	room[4] = 0x1b;
 	room[5] = 0xff;
-	assert_null(close_decode(&out, writer_bytes(&w)));
+	assert_null(close_decode(&out, &holder, writer_bytes(&w)));
 	assert_string_equal(out.text, "??uter stopped");
 	/* A reason of a later release. */
 	room[0] = 9;
-	assert_null(close_decode(&out, writer_bytes(&w)));
+	assert_null(close_decode(&out, &holder, writer_bytes(&w)));
 	assert_int_equal(out.reason, WHY_TRANSPORT);
 	assert_non_null(strstr(out.text, "reason 2305: "));
 	/* The longest text there may be. */
 	memset(why.text, 'x', CLOSE_TEXT_MAX);
 	why.text[CLOSE_TEXT_MAX] = '\0';
 	w = begin();
-	close_encode(&why, &w);
+	close_encode(&why, nobody, &w);
 	assert_null(message_check(MESSAGE_CLOSE, writer_size(&w), false));
-	assert_null(close_decode(&out, writer_bytes(&w)));
+	assert_null(close_decode(&out, &holder, writer_bytes(&w)));
 	assert_int_equal(strlen(out.text), CLOSE_TEXT_MAX);
+	assert_int_equal(holder.instance, 0);
+}
+
+static void closes_that_name_a_holder(void **state)
+{
+	const struct name_holder said = { VERSION_LIMIT - 1, 0x1122334455667788 };
+	struct name_holder holder;
+	struct why why = { 0 }, out;
+	struct writer w = begin();
+	size_t size;
+
+	(void)state;
+	why_set(&why, WHY_REPLACED, "%0*u", (int)CLOSE_TEXT_MAX, 0u);
+	close_encode(&why, said, &w);
+	size = writer_size(&w);
+	assert_null(message_check(MESSAGE_CLOSE, size, false));
+	assert_null(close_decode(&out, &holder, writer_bytes(&w)));
+	assert_int_equal(holder.generation, said.generation);
+	assert_int_equal(holder.instance, said.instance);
+	for (size_t cut = 1; cut < CLOSE_HOLDER_SIZE; cut++)
+		assert_non_null(decode_close(room, size - cut));
+	room[size++] = 0;
+	assert_string_equal(decode_close(room, size--), "trailing bytes");
+	memset(room + size - 8, 0, 8);
+	assert_string_equal(decode_close(room, size), "close.instance");
+	room[size - 16] = 0x40;
+	assert_string_equal(decode_close(room, size), "close.generation");
 }
 
 static void the_table_says_what_may_come_when(void **state)
@@ -268,10 +298,15 @@ static void the_table_says_what_may_come_when(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(heartbeats), cmocka_unit_test(entries),
-		cmocka_unit_test(digests),    cmocka_unit_test(key_lists),
-		cmocka_unit_test(resends),    cmocka_unit_test(unicasts),
-		cmocka_unit_test(closes),     cmocka_unit_test(the_table_says_what_may_come_when),
+		cmocka_unit_test(heartbeats),
+		cmocka_unit_test(entries),
+		cmocka_unit_test(digests),
+		cmocka_unit_test(key_lists),
+		cmocka_unit_test(resends),
+		cmocka_unit_test(unicasts),
+		cmocka_unit_test(closes),
+		cmocka_unit_test(closes_that_name_a_holder),
+		cmocka_unit_test(the_table_says_what_may_come_when),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
