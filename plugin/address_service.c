@@ -426,6 +426,18 @@ static struct address_part *find_part(struct address_service *s, uint64_t reques
 	return NULL;
 }
 
+/* With two ranges each sentence names its own. */
+static void add_sentence(struct address_job *job, const struct address_range *r,
+			 struct bytes sentence)
+{
+	char range[CIDR_TEXT_SIZE];
+
+	text_add(&job->text, "%.*s", (int)sentence.size, (const char *)sentence.data);
+	if (job->service->ranges_count > 1)
+		text_add(&job->text, " (%s)", cidr_text(r->universe.prefix, range));
+	text_add_string(&job->text, "\n");
+}
+
 static void take_answer(struct address_job *job, struct address_part *p,
 			const struct ipam_action *a)
 {
@@ -435,7 +447,7 @@ static void take_answer(struct address_job *job, struct address_part *p,
 	if (job->container_size)
 		p->cidr.ip = universe_address(&r->universe, a->offset);
 	else if (a->bytes.size)
-		text_add(&job->text, "%.*s\n", (int)a->bytes.size, (const char *)a->bytes.data);
+		add_sentence(job, r, a->bytes);
 }
 
 struct address_job *address_service_on_answer(struct address_service *s, size_t universe,

@@ -495,7 +495,8 @@ static void whole_universes_answer_in_words(void **state)
 	run(f, 1000);
 	assert_true(f->finished == job);
 	assert_int_equal(job->state, ADDRESS_JOB_DONE);
-	assert_string_equal(text_string(&job->text), "there is a ring\nthere is a ring\n");
+	assert_string_equal(text_string(&job->text),
+			    "there is a ring (10.32.0.0/24)\nthere is a ring (fd00::/64)\n");
 	address_job_keep(job);
 	job = address_job_remove_peer(&f->service, SELF + 1, false, f->now);
 	f->finished = NULL;
@@ -543,7 +544,8 @@ static void a_range_without_a_ring_is_left_out(void **state)
 	run(f, 1000);
 	assert_true(f->finished == job);
 	assert_int_equal(job->state, ADDRESS_JOB_DONE);
-	assert_string_equal(text_string(&job->text), "0 IPs taken over from 02:00:00:00:00:02\n");
+	assert_string_equal(text_string(&job->text),
+			    "0 IPs taken over from 02:00:00:00:00:02 (fd00::/64)\n");
 	address_job_keep(job);
 	end(f);
 }
