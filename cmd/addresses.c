@@ -10,20 +10,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include <weave/alloc.h>
 #include <weave/must.h>
 #include <weave/sockaddr_io.h>
-
-static uint64_t random_id(void)
-{
-	uint64_t v = 0;
-
-	while (getrandom(&v, sizeof v, 0) != sizeof v)
-		;
-	return v | 1;
-}
 
 /* ---- opening ---- */
 
@@ -40,7 +30,7 @@ static void on_saved(void *ctx, size_t universe, uint64_t ticket)
  * so, and when to try again. */
 static void renew(struct daemon *d)
 {
-	uint64_t id = random_id();
+	uint64_t id = daemon_random() | 1; /* never 0 */
 	struct why why;
 
 	d->renew_id = ipam_store_set_id(d->store, d->state.name, id, &why) != 0;
@@ -115,7 +105,7 @@ static int take_store_id(struct daemon *d, struct why *why)
 		log_warning(&d->log, "the addresses of the last run are lost: what this peer owned "
 				     "comes back by weave rmpeer on it");
 	if (id == 0) {
-		id = random_id();
+		id = daemon_random() | 1; /* never 0 */
 		rc = ipam_store_set_id(d->store, d->state.name, id, why);
 	}
 	d->state.store_id = id;

@@ -17,7 +17,7 @@
 #define STOP_LIMIT_S 1.
 #define READDRESS_S 10. /* how soon a new address of the host is told */
 
-static uint64_t random_u64(void)
+uint64_t daemon_random(void)
 {
 	uint64_t v = 0;
 
@@ -179,7 +179,7 @@ void daemon_save_targets(struct daemon *d)
 /* A new name must also do as the bridge's MAC: unicast, locally administered. */
 static peer_name random_name(void)
 {
-	struct mac m = mac_from_u64(random_u64() & PEER_NAME_MAX);
+	struct mac m = mac_from_u64(daemon_random() & PEER_NAME_MAX);
 
 	m.b[0] = (uint8_t)((m.b[0] & 0xfc) | 0x02);
 	return mac_to_u64(m);
@@ -304,11 +304,11 @@ static bool configure_engine(struct daemon *d, struct why *why)
 	g->conn_limit = d->options->conn_limit;
 	g->discovery = d->options->discovery;
 	own_addresses(d, g->addresses, &g->addresses_count);
-	g->instance = random_u64() | 1;
+	g->instance = daemon_random() | 1;
 	/* Without addresses nobody needs to know one store from the next. */
-	g->store_id = d->state.store_id ? d->state.store_id : random_u64() | 1;
+	g->store_id = d->state.store_id ? d->state.store_id : daemon_random() | 1;
 	g->generation = d->state.generation;
-	g->seed = random_u64();
+	g->seed = daemon_random();
 	g->protocol_min = g->protocol_max = 3;
 	g->passwords = d->passwords;
 	g->entropy = entropy;

@@ -94,6 +94,8 @@ void daemon_fini(struct daemon *d);
 /* Says goodbye to all peers and ends the loop within a second. */
 void daemon_stop(struct daemon *d);
 
+uint64_t daemon_random(void); /* the kernel's */
+
 /* Sends what is in the outbox. 'ctx' is the daemon: also the flush callback of the data path. */
 void daemon_flush(void *ctx);
 
