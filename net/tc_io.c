@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <string.h>
 
 #include <bpf/libbpf.h>
 
@@ -11,22 +12,21 @@
  * it does not take. */
 #define PRIORITY 49u
 
-static struct bpf_tc_hook hook_of(int ifindex, enum net_direction direction)
+/* libbpf refuses options whose padding is not zero, and only memset promises that it is. */
+static void set_hook(struct bpf_tc_hook *hook, int ifindex, enum net_direction direction)
 {
-	return (struct bpf_tc_hook){
-		.sz = sizeof(struct bpf_tc_hook),
-		.ifindex = ifindex,
-		.attach_point = direction == NET_INGRESS ? BPF_TC_INGRESS : BPF_TC_EGRESS,
-	};
+	memset(hook, 0, sizeof *hook);
+	hook->sz = sizeof *hook;
+	hook->ifindex = ifindex;
+	hook->attach_point = direction == NET_INGRESS ? BPF_TC_INGRESS : BPF_TC_EGRESS;
 }
 
-static struct bpf_tc_opts options_of(uint32_t mark)
+static void set_options(struct bpf_tc_opts *options, uint32_t mark)
 {
-	return (struct bpf_tc_opts){
-		.sz = sizeof(struct bpf_tc_opts),
-		.handle = mark,
-		.priority = PRIORITY,
-	};
+	memset(options, 0, sizeof *options);
+	options->sz = sizeof *options;
+	options->handle = mark;
+	options->priority = PRIORITY;
 }
 
 /* libbpf writes what the kernel says to stderr; our callers get it as an error. */
@@ -40,12 +40,14 @@ static int say_nothing(enum libbpf_print_level level, const char *format, va_lis
 
 int net_program_attach(int ifindex, enum net_direction direction, uint32_t mark, int program_fd)
 {
-	struct bpf_tc_hook hook = hook_of(ifindex, direction);
-	struct bpf_tc_opts options = options_of(mark);
+	struct bpf_tc_hook hook;
+	struct bpf_tc_opts options;
 	libbpf_print_fn_t before = libbpf_set_print(say_nothing);
 	int rc;
 
 	MUST(mark);
+	set_hook(&hook, ifindex, direction);
+	set_options(&options, mark);
 	options.prog_fd = program_fd;
 	options.flags = BPF_TC_F_REPLACE;
 	rc = bpf_tc_hook_create(&hook);
@@ -58,11 +60,14 @@ int net_program_attach(int ifindex, enum net_direction direction, uint32_t mark,
 
 int net_program_find(int ifindex, enum net_direction direction, uint32_t mark, uint32_t *id)
 {
-	struct bpf_tc_hook hook = hook_of(ifindex, direction);
-	struct bpf_tc_opts options = options_of(mark);
+	struct bpf_tc_hook hook;
+	struct bpf_tc_opts options;
 	libbpf_print_fn_t before = libbpf_set_print(say_nothing);
-	int rc = bpf_tc_query(&hook, &options);
+	int rc;
 
+	set_hook(&hook, ifindex, direction);
+	set_options(&options, mark);
+	rc = bpf_tc_query(&hook, &options);
 	libbpf_set_print(before);
 	*id = rc ? 0 : options.prog_id;
 	/* Without the queueing discipline the kernel says EINVAL. */
@@ -71,11 +76,14 @@ int net_program_find(int ifindex, enum net_direction direction, uint32_t mark, u
 
 int net_program_detach(int ifindex, enum net_direction direction, uint32_t mark)
 {
-	struct bpf_tc_hook hook = hook_of(ifindex, direction);
-	struct bpf_tc_opts options = options_of(mark);
+	struct bpf_tc_hook hook;
+	struct bpf_tc_opts options;
 	libbpf_print_fn_t before = libbpf_set_print(say_nothing);
-	int rc = bpf_tc_detach(&hook, &options);
+	int rc;
 
+	set_hook(&hook, ifindex, direction);
+	set_options(&options, mark);
+	rc = bpf_tc_detach(&hook, &options);
 	libbpf_set_print(before);
 	return rc == -ENOENT || rc == -EINVAL || rc == -ENODEV ? 0 : rc;
 }

@@ -533,7 +533,7 @@ static void nothing_is_begun_while_the_server_stops(void **state)
 	send_text(b, late, "GET", 3);
 	send_text(b, waits, PRIME, strlen(PRIME));
 	await_held(b, 1);
-	assert_int_equal(send(late, PRIME + 3, strlen(PRIME) - 3, MSG_NOSIGNAL),
+	assert_int_equal(send(late, &PRIME[3], strlen(PRIME) - 3, MSG_NOSIGNAL),
 			 (int)strlen(PRIME) - 3);
 	server_free(b->server);
 	b->server = NULL;
