@@ -1,7 +1,7 @@
 /* Random schedules of whole allocators: loss, doubling, reordering, partial and late gossip,
- * partitions, crashes before and after each sync, restarts, lost disks, restored copies, deaths
- * with concurrent rmpeer, resets.  After every step: no address with two live containers, no
- * offset that two running hosts may use; at the end: equal rings, one owner each.
+ * partitions, disks that refuse, crashes before and after each sync, restarts, lost disks, restored
+ *copies, deaths with concurrent rmpeer, resets.  After every step: no address with two live
+ *containers, no offset that two running hosts may use; at the end: equal rings, one owner each.
  *
  *	prop_allocator [seed [runs]]
  */
@@ -74,6 +74,8 @@ static void trouble(struct world *w, unsigned n, unsigned kinds)
 		if (kinds & LOST_DISKS && one_in(w, 3))
 			world_lose_disk(w, n);
 	}
+	if (kinds & CRASHES && one_in(w, 4))
+		world_disk(w, n, !h->refuses);
 	if (kinds & COPIES && one_in(w, 6))
 		rows_copy(&h->snapshot, &h->disk);
 }
@@ -239,8 +241,10 @@ static void settle(struct world *w)
 	for (unsigned a = 0; a < w->count; a++)
 		for (unsigned b = 0; b < w->count; b++)
 			world_cut(w, a, b, false);
-	for (unsigned n = 0; n < w->count; n++)
+	for (unsigned n = 0; n < w->count; n++) {
+		world_disk(w, n, false);
 		start_again(w, n);
+	}
 	world_run(w, 20000);
 	for (unsigned n = 0; n < w->count; n++) {
 		const struct host *h = &w->hosts[n];

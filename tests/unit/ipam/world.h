@@ -48,8 +48,9 @@ struct host {
 	peer_name name;
 	struct ipam_config config;
 	bool up;
-	bool dead;  /* for ever, with its containers */
-	bool stale; /* started from an old copy of its disk, and nobody has told it yet */
+	bool dead;    /* for ever, with its containers */
+	bool refuses; /* its disk */
+	bool stale;   /* started from an old copy of its disk, and nobody has told it yet */
 	struct ipam *ipam;
 	struct store *store;
 	struct rows disk, pending, snapshot;
@@ -232,11 +233,12 @@ static inline void world_sync(struct world *w, unsigned n)
 	struct host *h = &w->hosts[n];
 	uint64_t ticket = 0;
 
-	for (size_t k = 0; k < h->pending.count; k++) {
+	for (size_t k = 0; k < h->pending.count && !h->refuses; k++) {
 		rows_apply(&h->disk, &h->pending.list[k]);
 		ticket = h->pending.list[k].ticket;
 	}
-	rows_clear(&h->pending);
+	if (!h->refuses)
+		rows_clear(&h->pending);
 	if (ticket && h->up) {
 		ipam_on_saved(h->ipam, ticket, w->now);
 		world_drain(w, n);
@@ -288,6 +290,7 @@ static inline void world_start(struct world *w, unsigned n)
 	bool disputed;
 
 	h->up = true;
+	h->refuses = false;
 	h->generation++;
 	h->config.seed = rng_u64(&w->rng);
 	h->ipam = ipam_new(&h->config, NULL);
@@ -319,6 +322,20 @@ static inline void world_start(struct world *w, unsigned n)
 		if (w->met[n][o])
 			ipam_on_peer(h->ipam, w->hosts[o].name, w->hosts[o].config.store_id, false,
 				     w->now);
+	world_drain(w, n);
+}
+
+/* It refuses from now on, or takes all that waits. */
+static inline void world_disk(struct world *w, unsigned n, bool refuses)
+{
+	struct host *h = &w->hosts[n];
+
+	if (h->refuses == refuses)
+		return;
+	h->refuses = refuses;
+	if (!h->up)
+		return;
+	ipam_on_disk(h->ipam, refuses ? "the disk is full" : NULL, w->now);
 	world_drain(w, n);
 }
 
