@@ -35,7 +35,7 @@ NET_JOBS = int(os.environ.get("NET_JOBS", JOBS + 1))
 NET_LONG = ("test_ipam.py", "test_hostile.py", "test_sealed.py", "test_password.py")
 
 # What a hung program may cost, in seconds.
-LIMIT = {"release": 60, "clang": 60, "asan": 150, "tsan": 200}
+LIMIT = {"release": 90, "clang": 90, "asan": 300, "tsan": 300}
 OUTPUT_LINES = 60  # of a failing program
 
 
