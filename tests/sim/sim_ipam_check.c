@@ -293,6 +293,10 @@ void sim_ipam_check_save(struct sim_router *by, size_t universe, const struct ip
 
 		if (!need_not_answer(by, universe, victim, s->routers[k]))
 			continue;
+		/* Nobody has ever told of it here: it was not asked, and goes on. */
+		for (uint64_t at = save->key;
+		     !peer_find(sim_ipam_of(by, universe), s->routers[k]->name) && at < end; at++)
+			sim_ipam_taint(s, universe, sim_ipam_of(by, universe)->ring_id, at);
 		for (size_t n = 0; n < h->containers_count; n++) {
 			struct sim_home *home = &h->containers[n].home[universe];
 
@@ -389,6 +393,8 @@ static void check_universe(struct sim_router *r, size_t universe)
 		check_ring_id(r, universe);
 	}
 	seen->in_sync = i->peers.in_sync;
+	if (ready && !seen->in_sync)
+		sim_fail(r->sim, "router %u may use addresses and is not in sync", r->index + 1);
 	if (synced)
 		check_sync(r, universe);
 	if (ready == seen->ready && same(i->ring.digest, seen->ring) &&
