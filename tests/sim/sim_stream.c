@@ -314,9 +314,11 @@ static void acknowledge(struct sim_stream *t, unsigned from)
 static bool may_pass(const struct sim_stream *t, unsigned from)
 {
 	const struct sim_link *l = stream_link(t, from);
-	const struct sim_router *to = t->half[!from].router;
+	const struct sim_half *to = &t->half[!from];
 
-	return !l->cut && !l->stalled && !to->frozen;
+	/* A process that was frozen while it dialled hears first that it is connected. */
+	return !l->cut && !l->stalled && !to->router->frozen &&
+	       !(lives(to) && to->state == HALF_CONNECTING);
 }
 
 static void arrive(struct sim_stream *t, unsigned from, const struct sim_segment *g)
@@ -417,6 +419,7 @@ static void dial_answer(struct sim *s, void *what, uint64_t accepted)
 			h->state = HALF_OPEN;
 			gossip_on_connected(sim_router_gossip(h->router), h->conn, local,
 					    t->dialled, sim_router_now(h->router));
+			sim_net_resume(s);
 		} else {
 			end_of_half(h, "Connection refused");
 		}
