@@ -31,9 +31,9 @@ static __always_inline bool same_mac(const uint8_t *a, const uint8_t *b)
 		 (a[5] ^ b[5]));
 }
 
-static __always_inline bool is_up(const struct fastdp_peer *peer)
+static __always_inline bool has(const struct fastdp_peer *peer, uint32_t flag)
 {
-	return peer && (peer->flags & FASTDP_PEER_UP);
+	return peer && (peer->flags & flag);
 }
 
 /* From a container.  A source other than the container's own MAC may have moved here or may be
@@ -48,7 +48,7 @@ static __always_inline enum decision decide_from_container(bool own_source,
 		return LEAVE;
 	if (to->where == FASTDP_AT_PORT)
 		return TO_PORT;
-	if (to->where == FASTDP_AT_PEER && is_up(peer) && fits)
+	if (to->where == FASTDP_AT_PEER && has(peer, FASTDP_PEER_UP) && fits)
 		return TO_PEER;
 	return LEAVE;
 }
@@ -72,8 +72,7 @@ static __always_inline enum drop_reason judge_source(const struct from_peer *in)
 		return DROP_OWN_FRAME;
 	if (in->from->number == in->via)
 		return DROP_NONE;
-	if (in->from_peer && (in->from_peer->flags & FASTDP_PEER_UP) &&
-	    (in->from_peer->flags & FASTDP_PEER_DIRECT))
+	if (has(in->from_peer, FASTDP_PEER_DIRECT))
 		return DROP_FOREIGN_SOURCE;
 	return DROP_NONE;
 }
@@ -84,7 +83,7 @@ static __always_inline enum decision relay(const struct from_peer *in, enum drop
 		*why = DROP_HOP_LIMIT;
 		return DROP;
 	}
-	if (!is_up(in->to_peer)) {
+	if (!has(in->to_peer, FASTDP_PEER_RELAY)) {
 		*why = DROP_NO_DATA_PATH;
 		return DROP;
 	}

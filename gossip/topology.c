@@ -351,6 +351,19 @@ static bool half_counts(const struct link *l, const struct node *from)
 	return l->info.established && from->peer.known && l->generation == from->peer.generation;
 }
 
+bool topology_link_counts(const struct topology *t, size_t index, uint32_t link, uint8_t *overlay)
+{
+	const struct node *n = t->sorted[index];
+	const struct link *l;
+
+	MUST(index < t->count && link < n->peer.links_count);
+	l = n->links[link];
+	if (!l->reverse || !half_counts(l, n) || !half_counts(l->reverse, l->to))
+		return false;
+	*overlay = l->info.overlay == l->reverse->info.overlay ? l->info.overlay : 0;
+	return true;
+}
+
 static bool refresh_edges(struct topology *t, struct node *n)
 {
 	struct routes_node *g = &t->graph[n->slot];

@@ -1,6 +1,5 @@
 #include "fastdp.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include <weave/alloc.h>
@@ -25,9 +24,10 @@ struct link {
 struct neighbour {
 	struct table_link by_name;
 	peer_name name;
-	peer_name via;	    /* relay; NONE: none known, or not needed */
+	peer_name via;	    /* relay; NONE: none known */
+	bool via_own;	    /* for what our containers send, too */
 	peer_name told_via; /* next hop; NONE: not told */
-	bool told_by_hand;
+	bool told_by_hand, told_relays;
 	struct ip_addr told_remote;
 	struct fastdp_counters counters;
 	struct list dirty;
@@ -440,43 +440,19 @@ static bool next_session(struct fastdp *f, struct fastdp_op *op)
 	return false;
 }
 
-static int by_name(const void *a, const void *b)
-{
-	peer_name x = *(const peer_name *)a, y = *(const peer_name *)b;
-
-	return (x > y) - (x < y);
-}
-
-/* Peers that a connection's path of ours carries to: what others see of us as links. */
-static size_t direct_peers(const struct fastdp *f, peer_name *names)
-{
-	size_t count = 0;
-
-	for (size_t i = 0; i < f->links_count; i++)
-		if (f->links[i]->path.conn && fastdp_path_carries(&f->links[i]->path))
-			names[count++] = f->links[i]->path.peer;
-	if (count)
-		qsort(names, count, sizeof *names, by_name);
-	return count;
-}
-
 /* Notes whose relay is another now, behind the neighbours that are dirty already: a relay is told
  * before those that are reached through it. */
 static void find_routes(struct fastdp *f)
 {
 	uint64_t version = topology_version(f->topology);
 	uint64_t links_version = topology_links_version(f->topology);
-	peer_name *direct;
 
 	if (!f->routes_stale && f->routes_version == version && f->links_version == links_version)
 		return;
 	f->routes_stale = false;
 	f->routes_version = version;
 	f->links_version = links_version;
-	direct = mem_new(f->links_count + 1, sizeof *direct);
-	fastdp_routes_find(&f->routes, f->topology, f->limits.self, direct,
-			   direct_peers(f, direct));
-	mem_free(direct);
+	fastdp_routes_find(&f->routes, f->topology, f->limits.self);
 	TABLE_EACH(&f->neighbours, l) {
 		struct neighbour *n = table_entry(l, struct neighbour, by_name);
 
@@ -484,9 +460,15 @@ static void find_routes(struct fastdp *f)
 		if (n->told_via != PEER_NAME_NONE && n->told_via != n->name)
 			touch_neighbour(f, n->name);
 	}
-	for (uint32_t i = 0; i < f->routes.count; i++)
-		if (f->routes.via[i] != PEER_NAME_NONE)
-			touch_neighbour(f, f->routes.names[i])->via = f->routes.via[i];
+	for (uint32_t i = 0; i < f->routes.count; i++) {
+		struct neighbour *n;
+
+		if (f->routes.via[i] == PEER_NAME_NONE)
+			continue;
+		n = touch_neighbour(f, f->routes.names[i]);
+		n->via = f->routes.via[i];
+		n->via_own = f->routes.own[i];
+	}
 }
 
 /* What frames for a peer do now; 'any': it has paths, whether they carry or not. */
@@ -499,6 +481,7 @@ static void fill_peer(const struct fastdp *f, const struct neighbour *n, struct 
 	*op = (struct fastdp_op){ .type = FASTDP_OP_PEER, .peer = n->name, .via = n->name };
 	if (!p && n->via != PEER_NAME_NONE) {
 		op->via = n->via;
+		op->relays = !n->via_own;
 		p = best_path(f, n->via, &unused);
 	}
 	op->remove = !p;
@@ -520,11 +503,13 @@ static bool next_peer(struct fastdp *f, struct fastdp_op *op)
 		list_remove(&n->dirty);
 		fill_peer(f, n, op, &any);
 		same = n->told_via == op->via &&
-		       (op->remove || (n->told_by_hand == op->by_hand &&
-				       ip_compare(n->told_remote, op->remote) == 0));
+		       (op->remove ||
+			(n->told_by_hand == op->by_hand && n->told_relays == op->relays &&
+			 ip_compare(n->told_remote, op->remote) == 0));
 		n->told_via = op->via;
 		n->told_remote = op->remote;
 		n->told_by_hand = op->by_hand;
+		n->told_relays = op->relays;
 		if (!any && n->via == PEER_NAME_NONE)
 			free_neighbour(f, n);
 		if (!same)

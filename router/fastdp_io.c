@@ -226,7 +226,9 @@ static void do_peer(struct fastdp_io *f, const struct fastdp_op *op)
 	}
 	if (!op->by_hand)
 		way.flags &= ~(uint32_t)FASTDP_PEER_BY_HAND;
-	way.flags |= FASTDP_PEER_UP;
+	way.flags |= FASTDP_PEER_RELAY;
+	if (!op->relays)
+		way.flags |= FASTDP_PEER_UP;
 	if (op->via == op->peer)
 		way.flags |= FASTDP_PEER_DIRECT;
 	way.via = fastdp_slot_find(&f->slots, op->via);

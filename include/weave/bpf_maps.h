@@ -13,7 +13,7 @@
 
 #include <stdint.h>
 
-#define FASTDP_LAYOUT 3u
+#define FASTDP_LAYOUT 4u
 
 /* Peers beyond that are reached by sleeve; each costs 32 bytes on every CPU. */
 #define FASTDP_PEERS_MAX 4096u
@@ -85,10 +85,11 @@ struct fastdp_ip_mac {
 };
 
 enum {
-	FASTDP_PEER_UP = 1,	 /* frames may be sent; else they are left to the router */
+	FASTDP_PEER_UP = 1, /* containers' frames may be sent; else they are left to the router */
 	FASTDP_PEER_BY_HAND = 2, /* and with a header that the program writes itself */
 	FASTDP_PEER_DIRECT = 4,	 /* without a relay */
 	FASTDP_PEER_IPV6 = 8,	 /* underlay */
+	FASTDP_PEER_RELAY = 16,	 /* frames of other peers may be sent; of containers only if UP */
 };
 
 /* slot -> how to reach that peer: itself, or the relay towards it */

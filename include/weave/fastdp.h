@@ -30,6 +30,7 @@ struct fastdp_op {
 	bool accepted;	       /* SESSION: frames are taken from 'remote' */
 
 	peer_name via; /* PEER: next hop */
+	bool relays;   /* PEER: only for what others send through us; our own goes by sleeve */
 	bool by_hand;  /* PEER, PING */
 
 	uint32_t segment; /* ENDPOINT, ADDRESS */

@@ -62,6 +62,9 @@ const struct topology_peer *topology_peer(const struct topology *t, peer_name na
  * may be among them until the next topology_update.  At most PEERS_MAX. */
 const struct topology_peer *topology_peer_at(const struct topology *t, size_t index);
 size_t topology_count(const struct topology *t);
+/* Does link number 'link' of peer number 'index' count?  '*overlay': what both ends carry it by, 0
+ * when they differ. */
+bool topology_link_counts(const struct topology *t, size_t index, uint32_t link, uint8_t *overlay);
 bool topology_reachable(const struct topology *t, peer_name name);
 
 /* First hop towards 'to', as of the last update; NONE when unreachable or ourselves. */

@@ -236,7 +236,7 @@ static void program(struct world *w)
 		struct fastdp_source source = { p, 0, address(SELF, w->ipv6) };
 		struct fastdp_address from = address(p, w->ipv6);
 		struct fastdp_peer peer = {
-			.flags = FASTDP_PEER_UP | FASTDP_PEER_BY_HAND,
+			.flags = FASTDP_PEER_UP | FASTDP_PEER_RELAY | FASTDP_PEER_BY_HAND,
 			.ifindex = 1,
 			.via = w->via[p],
 			.local = address(SELF, w->ipv6),
