@@ -16,7 +16,7 @@
 #include "sim_script.h"
 #include "sim_selftest.h"
 
-#define CI_RUNS 1000u
+#define CI_RUNS 400u
 #define CI_PEERS 50u
 #define CI_CHECK_EVERY 4000u
 #define SOAK_SECONDS 3600u
