@@ -14,7 +14,6 @@
 #define REPAIR_RETRY_S 2.0
 #define RELIST_DELAY_S 0.1
 #define EVENTS_PER_TURN 256
-#define SEGMENT_DEFAULT 0u
 #define CONTAINER_PORT ATTACH_PORT_PREFIX
 
 static void on_capture_gone(void *ctx);
@@ -22,14 +21,18 @@ static bool open_monitor(struct daemon *d, struct why *why);
 
 bool bridge_watch_open_capture(struct daemon *d, struct why *why)
 {
-	/* Ethernet header and two VLAN tags on top of the largest IP packet. */
-	uint32_t frame_max = d->mtu + 14 + 8;
+	struct capture_config c = {
+		.interface = d->bridge.names.capture,
+		.segment = SEGMENT_DEFAULT,
+		/* Ethernet header and two VLAN tags on top of the largest IP packet. */
+		.frame_max = d->mtu + 14 + 8,
+	};
 
 	capture_free(d->capture);
 	injector_free(d->injector);
 	d->capture = NULL;
 	d->injector = NULL;
-	if (capture_new(d->loop, d->bridge.names.capture, frame_max, &d->log, &d->capture, why) < 0)
+	if (capture_new(d->loop, &c, &d->log, &d->capture, why) < 0)
 		return false;
 	if (injector_new(d->bridge.names.capture, &d->injector, why) < 0)
 		return false;

@@ -28,6 +28,23 @@ uint64_t daemon_random(void)
 
 /* ---- the turn of the loop ---- */
 
+/* Runs of frames for one segment go to its port together. */
+static void send_frames(struct daemon *d, const struct outbox *o)
+{
+	struct router *r = engine_router(d->engine);
+
+	for (uint32_t at = 0, end = 0; at < o->frames_count; at = end) {
+		uint32_t segment = o->frames[at].segment;
+
+		while (end < o->frames_count && o->frames[end].segment == segment)
+			end++;
+		if (segment == SEGMENT_DEFAULT && d->injector)
+			injector_send(d->injector, o->frames + at, end - at, r);
+		else
+			router_count_drop(r, DROP_UNKNOWN_SEGMENT, end - at);
+	}
+}
+
 void daemon_flush(void *ctx)
 {
 	struct daemon *d = ctx;
@@ -35,8 +52,7 @@ void daemon_flush(void *ctx)
 
 	if (o->datagrams_count)
 		sleeve_socket_send(d->sleeve, o);
-	if (o->frames_count && d->injector)
-		injector_send(d->injector, o, engine_router(d->engine));
+	send_frames(d, o);
 	outbox_clear(o);
 }
 

@@ -6,8 +6,6 @@
 #include <weave/net_tunnel.h>
 #include <weave/sockaddr_io.h>
 
-#define SEGMENT_DEFAULT 0u
-
 /* What an earlier life left in the kernel must not go on when this one may not use it. */
 static void remove_rest(struct daemon *d)
 {

@@ -102,8 +102,8 @@ static void from_peer(const struct snapshot *s, const struct decide_input *in, s
 		out->to_bridge = true;
 	else
 		relay(s, in, out);
-	/* The bridge carries segment 0 only; relaying does not care. */
-	if (out->to_bridge && in->segment != 0) {
+	/* Relaying does not care. */
+	if (out->to_bridge && !in->open) {
 		out->to_bridge = false;
 		drop(out, DROP_UNKNOWN_SEGMENT);
 	}

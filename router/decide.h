@@ -24,6 +24,7 @@ struct decide_input {
 	enum decide_side side;
 	struct mac to, from;
 	uint32_t segment;
+	bool open; /* that segment is carried here, and the origin means the same by it */
 	/* from the bridge */
 	enum endpoint_source source;
 	peer_name where; /* the destination lives; NONE unknown or a group */

@@ -151,9 +151,9 @@ void router_send(struct router *r, struct sleeve_path *p, const struct sleeve_fr
 		router_path_run(r, p, now);
 }
 
-static void deliver(struct router *r, struct bytes frame)
+static void deliver(struct router *r, uint32_t segment, struct bytes frame)
 {
-	uint8_t *at = outbox_frame(&r->outbox, frame.size);
+	uint8_t *at = outbox_frame(&r->outbox, segment, frame.size);
 
 	if (!at) {
 		router_drop(r, DROP_OUTBOX_FULL);
@@ -179,7 +179,7 @@ void router_carry_out(struct router *r, const struct verdict *v, uint32_t segmen
 		router_drop(r, v->drop);
 	r->drops.count[DROP_NO_DATA_PATH] += v->hops_count ? v->dead_hops : 0;
 	if (v->to_bridge)
-		deliver(r, frame);
+		deliver(r, segment, frame);
 	for (uint32_t i = 0; i < v->hops_count; i++) {
 		MUST(v->hops[i].path < r->paths_count);
 		router_send(r, r->paths[v->hops[i].path], &f, now);
@@ -189,8 +189,8 @@ void router_carry_out(struct router *r, const struct verdict *v, uint32_t segmen
 /* Tells the sender of a unicast frame that does not fit.  The frame goes on all the same, in
  * fragments: a sender that does not hear ICMP must not end in a black hole (docs/why/too-big.md).
  */
-static void tell_too_big(struct router *r, const struct frame *f, const struct verdict *v,
-			 struct mono now)
+static void tell_too_big(struct router *r, uint32_t segment, const struct frame *f,
+			 const struct verdict *v, struct mono now)
 {
 	uint8_t answer[TOO_BIG_ANSWER_MAX];
 	struct sleeve_path *p;
@@ -209,16 +209,16 @@ static void tell_too_big(struct router *r, const struct frame *f, const struct v
 	if (!path_may_send_icmp(p, now))
 		return;
 	size = too_big_answer(f, mtu, r->config.bridge_mac, answer);
-	at = outbox_frame(&r->outbox, size);
+	at = outbox_frame(&r->outbox, segment, size);
 	if (at) {
 		memcpy(at, answer, size);
 		r->counters.icmp_sent++;
 	}
 }
 
-void router_on_frame(struct router *r, struct bytes raw, struct mono now)
+void router_on_frame(struct router *r, uint32_t segment, struct bytes raw, struct mono now)
 {
-	struct decide_input in = { .side = DECIDE_FROM_BRIDGE };
+	struct decide_input in = { .side = DECIDE_FROM_BRIDGE, .segment = segment };
 	struct verdict v;
 	struct frame f;
 
@@ -240,7 +240,7 @@ void router_on_frame(struct router *r, struct bytes raw, struct mono now)
 	if (in.where == PEER_NAME_NONE)
 		snapshot_want(r->snapshot, r->topology, r->config.self);
 	decide(r->snapshot, &in, &v);
-	tell_too_big(r, &f, &v, now);
+	tell_too_big(r, segment, &f, &v, now);
 	router_carry_out(r, &v, in.segment, raw, now);
 	router_publish(r, now);
 }

@@ -21,6 +21,7 @@ struct capture {
 	struct ev_io readable;
 	struct ev_timer drops;
 	struct router *router;
+	uint32_t segment;
 	void (*flush)(void *ctx);
 	void (*gone)(void *ctx);
 	void *ctx;
@@ -35,7 +36,7 @@ static void on_frame(uint8_t *user, const struct pcap_pkthdr *header, const uint
 	if (header->caplen < header->len)
 		router_count_drop(c->router, DROP_MALFORMED, 1);
 	else
-		router_on_frame(c->router, bytes_of(data, header->caplen), c->now);
+		router_on_frame(c->router, c->segment, bytes_of(data, header->caplen), c->now);
 	if (router_outbox_nearly_full(c->router))
 		c->flush(c->ctx);
 }
@@ -76,28 +77,28 @@ static void on_drops_poll(struct ev_loop *loop, struct ev_timer *w, int events)
 	}
 }
 
-static int configure(pcap_t *p, uint32_t frame_max)
+static int configure(pcap_t *p, const struct capture_config *config)
 {
 	/* The ring's slots are as large as the snapshot length: a needlessly large one would leave
 	 * room for a few dozen frames only. */
-	pcap_set_snaplen(p, (int)frame_max);
+	pcap_set_snaplen(p, (int)config->frame_max);
 	pcap_set_promisc(p, 1);
 	pcap_set_immediate_mode(p, 1);
-	pcap_set_buffer_size(p, RING_SIZE);
+	pcap_set_buffer_size(p, config->buffer_size ? (int)config->buffer_size : RING_SIZE);
 	return pcap_activate(p);
 }
 
-int capture_new(struct ev_loop *loop, const char *interface, uint32_t frame_max, struct log *log,
+int capture_new(struct ev_loop *loop, const struct capture_config *config, struct log *log,
 		struct capture **out, struct why *why)
 {
 	char error[PCAP_ERRBUF_SIZE] = "";
-	pcap_t *p = pcap_create(interface, error);
+	pcap_t *p = pcap_create(config->interface, error);
 	struct capture *c;
 	int fd;
 
-	if (!p || configure(p, frame_max) < 0 || pcap_setdirection(p, PCAP_D_IN) < 0 ||
+	if (!p || configure(p, config) < 0 || pcap_setdirection(p, PCAP_D_IN) < 0 ||
 	    pcap_setnonblock(p, 1, error) < 0 || (fd = pcap_get_selectable_fd(p)) < 0) {
-		why_set(why, WHY_TRANSPORT, "cannot capture on %s: %s", interface,
+		why_set(why, WHY_TRANSPORT, "cannot capture on %s: %s", config->interface,
 			p && !error[0] ? pcap_geterr(p) : error);
 		if (p)
 			pcap_close(p);
@@ -106,6 +107,7 @@ int capture_new(struct ev_loop *loop, const char *interface, uint32_t frame_max,
 	c = mem_new(1, sizeof *c);
 	c->loop = loop;
 	c->log = log;
+	c->segment = config->segment;
 	c->pcap = p;
 	ev_io_init(&c->readable, on_readable, fd, EV_READ);
 	ev_timer_init(&c->drops, on_drops_poll, DROPS_POLL_S, DROPS_POLL_S);

@@ -41,7 +41,7 @@ static uint8_t *take(struct outbox *o, size_t size)
 	return p;
 }
 
-uint8_t *outbox_frame(struct outbox *o, size_t size)
+uint8_t *outbox_frame(struct outbox *o, uint32_t segment, size_t size)
 {
 	uint8_t *p;
 
@@ -51,7 +51,7 @@ uint8_t *outbox_frame(struct outbox *o, size_t size)
 	}
 	p = take(o, size);
 	if (p)
-		o->frames[o->frames_count++] = bytes_of(p, size);
+		o->frames[o->frames_count++] = (struct outbox_frame){ p, (uint32_t)size, segment };
 	return p;
 }
 

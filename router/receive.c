@@ -12,6 +12,7 @@ static void on_frame_record(struct router *r, struct sleeve_path *p, const struc
 	struct decide_input in = {
 		.side = DECIDE_FROM_PEER,
 		.segment = f->segment,
+		.open = f->segment == SEGMENT_DEFAULT,
 		.via = p->peer,
 		.origin = f->origin,
 		.destination = f->destination,

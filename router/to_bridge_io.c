@@ -51,18 +51,18 @@ void injector_free(struct injector *i)
 	mem_free(i);
 }
 
-void injector_send(struct injector *i, const struct outbox *outbox, struct router *router)
+void injector_send(struct injector *i, const struct outbox_frame *frames, uint32_t count,
+		   struct router *router)
 {
-	uint32_t at = 0, count = outbox->frames_count;
+	uint32_t at = 0;
 
 	while (at < count) {
 		unsigned n = count - at < BATCH ? count - at : BATCH;
 		int sent;
 
 		for (unsigned k = 0; k < n; k++)
-			i->at[k] =
-				(struct iovec){ (uint8_t *)(uintptr_t)outbox->frames[at + k].data,
-						outbox->frames[at + k].size };
+			i->at[k] = (struct iovec){ (uint8_t *)(uintptr_t)frames[at + k].data,
+						   frames[at + k].size };
 		sent = sendmmsg(i->fd, i->out, n, MSG_DONTWAIT);
 		if (sent > 0) {
 			at += (uint32_t)sent;

@@ -22,9 +22,15 @@ struct outbox_datagram {
 	uint32_t size;
 };
 
+/* For the bridge of a segment. */
+struct outbox_frame {
+	const uint8_t *data; /* in the arena */
+	uint32_t size, segment;
+};
+
 struct outbox {
 	struct outbox_datagram datagrams[OUTBOX_DATAGRAMS_MAX]; /* in order; DF is set on all */
-	struct bytes frames[OUTBOX_FRAMES_MAX];			/* for the bridge, in order */
+	struct outbox_frame frames[OUTBOX_FRAMES_MAX];		/* for bridges, in order */
 	uint32_t datagrams_count, frames_count;
 	size_t arena_used;
 	uint64_t overflows; /* datagrams or frames dropped for want of room */
@@ -38,7 +44,7 @@ void outbox_clear(struct outbox *o);
 bool outbox_nearly_full(const struct outbox *o);
 
 /* Room for a frame of 'size' bytes that the caller fills now; NULL (counted) when there is none. */
-uint8_t *outbox_frame(struct outbox *o, size_t size);
+uint8_t *outbox_frame(struct outbox *o, uint32_t segment, size_t size);
 
 /* A datagram is opened, written, extended while more fits, and closed; only then it is there to be
  * sent.  One that a flush finds open was not finished (not sealed, say) and is lost.  NULL

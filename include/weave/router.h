@@ -20,6 +20,7 @@
 #include <weave/fastdp.h>
 #include <weave/gossip.h>
 #include <weave/outbox.h>
+#include <weave/segment.h>
 
 struct router_config {
 	peer_name self;
@@ -51,7 +52,8 @@ struct outbox *router_outbox(struct router *r);
 bool router_outbox_nearly_full(const struct router *r);
 
 /* ---- the world ---- */
-void router_on_frame(struct router *r, struct bytes frame, struct mono now);
+/* From the bridge of a segment that is open here. */
+void router_on_frame(struct router *r, uint32_t segment, struct bytes frame, struct mono now);
 /* Overwrites the datagram: it is opened where it stands. */
 void router_on_datagram(struct router *r, struct netaddr from, uint8_t *datagram, size_t size,
 			struct mono now);

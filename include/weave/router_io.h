@@ -43,8 +43,15 @@ void sleeve_socket_send(struct sleeve_socket *s, const struct outbox *outbox);
  */
 struct capture;
 
-/* 'frame_max': largest frame expected, sizes the slots of the kernel's ring. 0 or -errno. */
-int capture_new(struct ev_loop *loop, const char *interface, uint32_t frame_max, struct log *log,
+struct capture_config {
+	const char *interface; /* of the segment's bridge */
+	uint32_t segment;
+	uint32_t frame_max;   /* largest frame expected, sizes the slots of the kernel's ring */
+	uint32_t buffer_size; /* of that ring; 0: for the default segment's traffic */
+};
+
+/* 0 or -errno. */
+int capture_new(struct ev_loop *loop, const struct capture_config *config, struct log *log,
 		struct capture **out, struct why *why);
 /* 'flush' is called after each batch, and whenever the outbox is nearly full. 'gone' is called
  * once when the interface has vanished; the capture is then dead and to be freed. */
@@ -67,7 +74,8 @@ struct injector;
 int injector_new(const char *interface, struct injector **out, struct why *why);
 void injector_free(struct injector *i);
 
-/* Sends all frames of the outbox; what the kernel refuses is counted on 'router'. */
-void injector_send(struct injector *i, const struct outbox *outbox, struct router *router);
+/* What the kernel refuses is counted on 'router'. */
+void injector_send(struct injector *i, const struct outbox_frame *frames, uint32_t count,
+		   struct router *router);
 
 #endif

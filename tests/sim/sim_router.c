@@ -340,7 +340,7 @@ static void flush(struct sim_router *r)
 		sim_datagram_send(r, o->datagrams[i].to, o->datagrams[i].data,
 				  o->datagrams[i].size);
 	for (uint32_t i = 0; i < o->frames_count; i++)
-		sim_frame_arrived(r, o->frames[i]);
+		sim_frame_arrived(r, bytes_of(o->frames[i].data, o->frames[i].size));
 	if (o->overflows)
 		sim_fail(r->sim, "router %u: outbox overflows", r->index + 1);
 	outbox_clear(o);

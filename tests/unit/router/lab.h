@@ -380,7 +380,7 @@ static inline void lab_disconnect(struct lab *l, unsigned a, unsigned b)
 
 static inline void lab_frame(struct lab *l, unsigned i, const struct made_frame *f)
 {
-	router_on_frame(l->routers[i], bytes_of(f->data, f->size), lab_now(l));
+	router_on_frame(l->routers[i], SEGMENT_DEFAULT, bytes_of(f->data, f->size), lab_now(l));
 	lab_flush(l, i);
 }
 

@@ -90,7 +90,8 @@ struct expected {
 };
 
 #define BRIDGE .side = DECIDE_FROM_BRIDGE
-#define PEER .side = DECIDE_FROM_PEER
+#define PEER .side = DECIDE_FROM_PEER, .open = true
+#define PEER_OTHER_SEGMENT .side = DECIDE_FROM_PEER, .segment = 5
 #define STP                                                                                        \
 	{                                                                                          \
 		{                                                                                  \
@@ -193,19 +194,19 @@ static const struct expected cases[] = {
 	  .to_bridge = true,
 	  .destination = 3 },
 	{ "for us, another segment",
-	  { PEER, .to = HOST, .via = 2, .origin = 1, .destination = 3, .hop_limit = 1,
-	    .segment = 5 },
+	  { PEER_OTHER_SEGMENT, .to = HOST, .via = 2, .origin = 1, .destination = 3,
+	    .hop_limit = 1 },
 	  .drop = DROP_UNKNOWN_SEGMENT,
 	  .destination = 3 },
 	{ "relayed, another segment",
-	  { PEER, .to = HOST, .via = 2, .origin = 1, .destination = 4, .hop_limit = 9,
-	    .segment = 5 },
+	  { PEER_OTHER_SEGMENT, .to = HOST, .via = 2, .origin = 1, .destination = 4,
+	    .hop_limit = 9 },
 	  .drop = DROP_NONE,
 	  .destination = 4,
 	  .hop_limit = 8,
 	  .hops = { 4 } },
 	{ "broadcast in another segment",
-	  { PEER, .to = GROUP, .via = 2, .origin = 1, .hop_limit = 9, .segment = 5 },
+	  { PEER_OTHER_SEGMENT, .to = GROUP, .via = 2, .origin = 1, .hop_limit = 9 },
 	  .drop = DROP_UNKNOWN_SEGMENT,
 	  .hop_limit = 8,
 	  .hops = { 4, 5 } },

@@ -489,6 +489,7 @@ static void one_from_peer(struct world *w, unsigned *seen)
 		.to = to,
 		.from = source->mac,
 		.segment = vni,
+		.open = vni == 0,
 		.via = via,
 		.hop_limit = ttl,
 	};

@@ -1,5 +1,6 @@
 #include <weave/drop.h>
 #include <weave/outbox.h>
+#include <weave/segment.h>
 
 #include "router_test.h"
 
@@ -20,7 +21,7 @@ static void keeps_order_and_refuses_what_does_not_fit(void **state)
 	(void)state;
 	outbox_init(&o);
 	a = datagram(&o, 10);
-	b = outbox_frame(&o, 20);
+	b = outbox_frame(&o, SEGMENT_DEFAULT, 20);
 	assert_ptr_equal(b, a + 10);
 	assert_int_equal(o.frames[0].size, 20);
 	assert_null(datagram(&o, OUTBOX_ARENA_SIZE));
@@ -33,8 +34,8 @@ static void keeps_order_and_refuses_what_does_not_fit(void **state)
 	assert_true(outbox_nearly_full(&o));
 	outbox_clear(&o);
 	assert_false(outbox_nearly_full(&o));
-	assert_ptr_equal(outbox_frame(&o, OUTBOX_ARENA_SIZE), a);
-	assert_null(outbox_frame(&o, 1));
+	assert_ptr_equal(outbox_frame(&o, SEGMENT_DEFAULT, OUTBOX_ARENA_SIZE), a);
+	assert_null(outbox_frame(&o, SEGMENT_DEFAULT, 1));
 	outbox_fini(&o);
 }
 
@@ -50,7 +51,7 @@ static void only_the_open_datagram_grows(void **state)
 	a = outbox_open(&o, to, 10);
 	assert_ptr_equal(outbox_extend(&o, 5), a + 10);
 	assert_null(outbox_extend(&o, OUTBOX_ARENA_SIZE));
-	assert_non_null(outbox_frame(&o, 1));
+	assert_non_null(outbox_frame(&o, SEGMENT_DEFAULT, 1));
 	assert_null(outbox_extend(&o, 5));
 	assert_int_equal(o.datagrams_count, 0);
 	outbox_close(&o);

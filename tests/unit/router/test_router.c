@@ -174,12 +174,13 @@ static void small_frames_share_a_datagram(void **state)
 	lab_frame(l, 0, &f); /* goes fast: its heartbeat leaves too */
 	lab_run(l, 10);
 	for (unsigned i = 0; i < 24; i++)
-		router_on_frame(l->routers[0], bytes_of(f.data, f.size), lab_now(l));
+		router_on_frame(l->routers[0], SEGMENT_DEFAULT, bytes_of(f.data, f.size),
+				lab_now(l));
 	o = router_outbox(l->routers[0]);
 	assert_int_equal(o->datagrams_count, 2); /* 12 in each */
 	assert_in_range(o->datagrams[0].size, 1472 - 119, 1472);
 	lab_flush(l, 0);
-	router_on_frame(l->routers[0], bytes_of(f.data, f.size), lab_now(l));
+	router_on_frame(l->routers[0], SEGMENT_DEFAULT, bytes_of(f.data, f.size), lab_now(l));
 	assert_int_equal(router_outbox(l->routers[0])->datagrams_count, 1);
 	lab_flush(l, 0);
 	lab_run(l, 100);
@@ -312,7 +313,7 @@ static void strangers_are_refused(void **state)
 	make_raw(&f, broadcast, mac_of(1), 200, 7);
 	lab_frame(l, 0, &f);
 	lab_run(l, 10);
-	router_on_frame(l->routers[0], bytes_of(f.data, f.size), lab_now(l));
+	router_on_frame(l->routers[0], SEGMENT_DEFAULT, bytes_of(f.data, f.size), lab_now(l));
 	o = router_outbox(l->routers[0]);
 	size = o->datagrams[0].size;
 	memcpy(copy, o->datagrams[0].data, size);
