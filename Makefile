@@ -152,13 +152,15 @@ programs-unit: $(UNIT_PROGRAMS)
 programs-fuzz: $(FUZZ_PROGRAMS)
 simulate: $(O)/simulate
 
-.PHONY: test test-unit test-net sim soak fuzz lint layers demo bench
+.PHONY: test test-unit test-net test-vm sim soak fuzz lint layers demo bench
 test:
 	@python3 tests/run.py all
 test-unit:
 	@python3 tests/run.py unit
 test-net: all
 	@python3 tests/run.py net
+test-vm: all
+	@python3 tests/run.py vm
 sim:
 	@python3 tests/run.py sim
 soak:

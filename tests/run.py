@@ -6,6 +6,7 @@
 	python3 tests/run.py sim | soak        the simulator: --ci, or --soak for SOAK_SECONDS
 	python3 tests/run.py fuzz [pattern]    corpus replay, then FUZZ_SECONDS of search per target
 	python3 tests/run.py net [pytest args] real routers in network namespaces (root)
+	python3 tests/run.py vm [names]        the same on Debian's kernel in an emulated machine (tests/vm)
 	python3 tests/run.py lint              tools/lint
 
 Environment: BUILD (build), BIN (bin), JOBS (number of cores), NET_JOBS (one more), FUZZ_SECONDS (4),
@@ -396,6 +397,34 @@ def run_file(file):
     return own, output, time.monotonic() - start
 
 
+# --- emulated machine ----------------------------------------------------------------------------
+
+VM_SECONDS = 600
+
+
+def part_vm(tally, arguments):
+    status, output = make(VARIANT or "release", "all")
+    if status != 0:
+        tally.bad(f"vm: build, {explain(status)}", output)
+        return
+    env = clean_environment()
+    env["BUILD"] = BUILD
+    env["VM_SECONDS"] = str(VM_SECONDS)
+    if "BIN" in os.environ or VARIANT:
+        env["BIN"] = os.environ.get("BIN") or f"{BUILD}/{VARIANT}/bin"
+    status, output = run(["/usr/bin/python3", "tests/vm/vm.py", "/usr/bin/python3",
+                          "tests/vm/guest.py", *arguments], VM_SECONDS + 120, env, say_unless_boot)
+    if status == 3:  # no such machine here
+        tally.skip("vm", output.strip().splitlines()[-1])
+    else:
+        count_pass_lines(tally, "vm", status, output)
+
+
+def say_unless_boot(line):
+    if not re.match(r"\[ *\d+\.\d+\] ", line):
+        say(line)
+
+
 # --- lint ----------------------------------------------------------------------------------------
 
 def part_lint(tally, _arguments):
@@ -405,8 +434,8 @@ def part_lint(tally, _arguments):
 
 
 PARTS = {"lint": part_lint, "unit": part_unit, "sim": part_sim, "fuzz": part_fuzz,
-         "net": part_net, "soak": part_soak}
-ALL = [["unit"], ["lint", "net"], ["sim"], ["fuzz"]]  # those in one list run side by side
+         "net": part_net, "vm": part_vm, "soak": part_soak}
+ALL = [["unit"], ["lint", "net"], ["sim"], ["fuzz"], ["vm"]]  # those in one list run side by side
 
 
 def run_part(tally, part, arguments):
@@ -414,7 +443,7 @@ def run_part(tally, part, arguments):
     start = time.monotonic()
     own = Tally()
     PARTS[part](own, arguments)
-    if not own.passed and not own.failed:
+    if not own.passed and not own.failed and not own.skipped:
         own.bad(f"{part}: nothing ran")
     tally.add(own)
     return f"{part} {time.monotonic() - start:.0f} s"
