@@ -120,6 +120,13 @@ void daemon_fastdp_bridge(struct daemon *d);
 void daemon_fastdp_mtu(struct daemon *d);
 void daemon_fastdp_fdb(struct daemon *d, const struct net_fdb *fdb);
 
+/* cmd/names.c: for whoever sees containers come and go (<weave/dns.h>).  A host name outside of the
+ * domain is nobody's mistake: it is logged and gets no name.  NULL fits all. */
+void daemon_name_put(struct daemon *d, const char *container, const char *hostname,
+		     struct ip_addr address);
+void daemon_names_remove(struct daemon *d, const char *container, const char *hostname,
+			 const struct ip_addr *address);
+
 /* cmd/mtu.c */
 uint32_t daemon_underlay_mtu(struct daemon *d);
 uint32_t daemon_overlay_mtu(const struct daemon *d, uint32_t underlay); /* --mtu, or what is left */

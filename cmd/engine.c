@@ -10,12 +10,16 @@
 struct engine {
 	struct gossip *gossip;
 	struct router *router;
+	struct names *names;
 	struct engine_ipam ipam;
 };
 
 struct engine *engine_new(const struct engine_config *config, struct mono now, struct log *log)
 {
 	struct router_config router = config->router;
+	struct names_config names = { .self = config->gossip.name,
+				      .domain = config->domain,
+				      .seed = config->gossip.seed ^ 0x6e616d6573u };
 	struct engine *e = mem_new(1, sizeof *e);
 
 	router.self = config->gossip.name;
@@ -24,6 +28,7 @@ struct engine *engine_new(const struct engine_config *config, struct mono now, s
 	router.seed = config->gossip.seed ^ 0x726f75746572u;
 	e->gossip = gossip_new(&config->gossip, now, log);
 	engine_ipam_init(&e->ipam, e->gossip, config, log);
+	e->names = names_new(&names, e->gossip);
 	e->router = router_new(&router, e->gossip, now, log);
 	return e;
 }
@@ -34,6 +39,7 @@ void engine_free(struct engine *e)
 		return;
 	router_free(e->router);
 	gossip_free(e->gossip);
+	names_free(e->names);
 	engine_ipam_fini(&e->ipam);
 	mem_free(e);
 }
@@ -58,6 +64,11 @@ struct gossip *engine_gossip(struct engine *e)
 struct router *engine_router(struct engine *e)
 {
 	return e->router;
+}
+
+struct names *engine_names(struct engine *e)
+{
+	return e->names;
 }
 
 struct ipam *engine_ipam(struct engine *e, size_t universe)
@@ -92,6 +103,7 @@ static bool carry_out(struct engine *e, struct gossip_action *a, struct mono now
 		return true;
 	case GOSSIP_ROUTES:
 		router_on_routes(e->router, now);
+		names_update(e->names);
 		return true;
 	case GOSSIP_RINGS:
 	case GOSSIP_PEERS:
@@ -109,6 +121,7 @@ bool engine_next_action(struct engine *e, struct engine_action *action, struct m
 	MUST(e->ipam.started);
 	for (;;) {
 		engine_ipam_step(&e->ipam, now);
+		names_step(e->names, now);
 		action->type = ENGINE_GOSSIP;
 		if (gossip_next_action(e->gossip, &action->gossip)) {
 			if (!carry_out(e, &action->gossip, now))
@@ -149,5 +162,6 @@ void engine_check(struct engine *e)
 {
 	gossip_check(e->gossip);
 	router_check(e->router);
+	names_verify(e->names);
 	engine_ipam_check(&e->ipam);
 }

@@ -1,4 +1,5 @@
-/* One whole router without the world: gossip, topology, data plane, addresses, and their wiring.
+/* One whole router without the world: gossip, topology, data plane, addresses, names, and their
+ * wiring.
  *
  * Pure; loop thread.  The daemon (cmd/weaver.c) and the simulator (tests/sim) drive this same
  * object, so the wiring itself is under test.  After any call the caller drains
@@ -7,6 +8,7 @@
 #ifndef WEAVE_ENGINE_H
 #define WEAVE_ENGINE_H
 
+#include <weave/dns.h>
 #include <weave/gossip.h>
 #include <weave/ipam.h>
 #include <weave/router.h>
@@ -20,6 +22,7 @@ struct engine_config {
 	 * call. */
 	const struct ipam_config *universes;
 	size_t universes_count; /* 0: no IPAM */
+	const char *domain;	/* of names; NULL: the usual one. Borrowed for the call */
 };
 
 enum engine_action_type { ENGINE_GOSSIP, ENGINE_IPAM };
@@ -48,6 +51,7 @@ void engine_start(struct engine *e, struct mono now);
  * engine_next_action until it returns false. */
 struct gossip *engine_gossip(struct engine *e);
 struct router *engine_router(struct engine *e);
+struct names *engine_names(struct engine *e);
 struct ipam *engine_ipam(struct engine *e, size_t universe); /* NULL past the last */
 
 /* The actions of one universe come in the order in which it made them.  What 'action' borrows is

@@ -42,6 +42,7 @@ struct sim_addresses;
 	X(LONE_LINK, "lone-link", "the check misses a published link")                             \
 	X(SELF_DIAL, "self-dial", "the check takes one neighbour for the router itself")           \
 	X(LOOP, "loop", "each datagram with a frame is sent a hundred times")                      \
+	X(LASTING_NAME, "lasting-name", "a name that cannot be found any more is answered still")  \
 	X(EARLY_SYNC, "early-sync", "a disk says that rows are durable before they are")           \
 	X(LOST_ROW, "lost-row", "a crash costs a disk one of the rows that were durable")          \
 	X(WRONG_ADDRESS, "wrong-address", "the check reads another address in an answer")          \

@@ -8,6 +8,7 @@
 
 #include "sim_frames.h"
 #include "sim_invariants.h"
+#include "sim_names.h"
 #include "sim_router.h"
 
 #define UNKNOWN_KIND 77
@@ -123,7 +124,7 @@ static bool has_value(struct sim *s, struct sim_marks *m, const struct script_va
 	if (!has_entry(s, v, KIND_NAME))
 		return false;
 	e = sim_router_find(router(s, &v[0]), KIND_NAME, v[1].text);
-	return bytes_equal(e->view.value, bytes_of(v[2].text, strlen(v[2].text)));
+	return sim_names_says(e, v[1].text, v[2].text);
 }
 
 static bool has_unknown(struct sim *s, struct sim_marks *m, const struct script_value *v)

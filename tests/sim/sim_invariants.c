@@ -8,6 +8,7 @@
 #include <weave/writer.h>
 
 #include "sim_frames.h"
+#include "sim_names.h"
 #include "sim_router.h"
 
 #define NOBODY UINT32_MAX
@@ -200,7 +201,10 @@ static bool stores_agree(struct view *v)
 /* What each running router published is what everybody has; what it deleted, nobody. */
 static bool name_agrees(struct view *v, const struct sim_name *n, uint32_t writer, uint32_t at)
 {
-	const struct entry *e = sim_router_find(v->s->routers[at], n->kind, n->key);
+	const struct sim_router *r = v->s->routers[at];
+	bool is_name = n->kind == KIND_NAME;
+	const struct entry *e = is_name ? sim_names_find(r, v->s->routers[writer]->name, n->key)
+					: sim_router_find(r, n->kind, n->key);
 	bool there = e && is_live(e);
 	const char *value = n->value;
 
@@ -212,7 +216,8 @@ static bool name_agrees(struct view *v, const struct sim_name *n, uint32_t write
 	if (!there)
 		return no(v, "\"%s\" of router %u is missing at router %u", n->key, writer + 1,
 			  at + 1);
-	return bytes_equal(e->view.value, bytes_of(value, strlen(value))) ||
+	return (is_name ? sim_names_says(e, n->key, value)
+			: bytes_equal(e->view.value, bytes_of(value, strlen(value)))) ||
 	       no(v, "\"%s\" of router %u has an old value at router %u", n->key, writer + 1,
 		  at + 1);
 }
@@ -231,6 +236,56 @@ static bool names_agree(struct view *v)
 				    (!name_agrees(v, &r->names[i], w, at) ||
 				     !name_agrees(v, &r->names[i], w, w)))
 					return false;
+	}
+	return true;
+}
+
+/* Names that can be found at router 'at' of those that 'writer' has; false says which cannot. */
+static bool names_found(struct view *v, uint32_t writer, uint32_t at, size_t *expected)
+{
+	const struct sim_router *w = v->s->routers[writer];
+
+	for (uint32_t i = 0; i < w->names_count; i++) {
+		const struct sim_name *n = &w->names[i];
+
+		if (n->kind != KIND_NAME || !*n->value)
+			continue;
+		++*expected;
+		if (!sim_names_found(v->s->routers[at], w->name, n->key, n->value))
+			return no(v, "\"%s\" of router %u cannot be found at router %u", n->key,
+				  writer + 1, at + 1);
+	}
+	return true;
+}
+
+static bool has_twins(const struct sim *s)
+{
+	for (uint32_t a = 0; a < s->count; a++)
+		for (uint32_t b = a + 1; b < s->count; b++)
+			if (s->routers[a]->name == s->routers[b]->name)
+				return true;
+	return false;
+}
+
+/* Everybody would answer with the names of those that it can reach, and with no other. */
+static bool answers_agree(struct view *v)
+{
+	struct sim *s = v->s;
+
+	if (has_twins(s))
+		return true; /* one of the two is silent */
+	for (uint32_t a = 0; a < s->count; a++) {
+		size_t expected = 0;
+
+		if (!sim_router_runs(s->routers[a]))
+			continue;
+		for (uint32_t b = 0; b < s->count; b++)
+			if (v->data[b] != NOBODY && v->data[b] == v->data[a] &&
+			    !names_found(v, b, a, &expected))
+				return false;
+		if (sim_names_found_count(s->routers[a]) != expected)
+			return no(v, "router %u would answer with %zu names, not with %zu", a + 1,
+				  sim_names_found_count(s->routers[a]), expected);
 	}
 	return true;
 }
@@ -532,7 +587,8 @@ static bool all_agree(struct view *v)
 	for (uint32_t i = 0; i < s->count; i++)
 		if (v->control[i] == i && !links_are_true(v, i))
 			return false;
-	return stores_agree(v) && names_agree(v) && routes_agree(v) && trees_agree(v);
+	return stores_agree(v) && names_agree(v) && answers_agree(v) && routes_agree(v) &&
+	       trees_agree(v);
 }
 
 bool sim_converged(struct sim *s, char *why)

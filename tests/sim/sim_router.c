@@ -8,6 +8,7 @@
 #include "../../router/aead.h"
 #include "sim_frames.h"
 #include "sim_ipam.h"
+#include "sim_names.h"
 #include "sim_net.h"
 
 #define BRIDGE_MTU 1376u
@@ -116,6 +117,7 @@ struct sim_router *sim_router_new(struct sim *s, uint32_t index)
 void sim_router_free(struct sim_router *r)
 {
 	engine_free(r->engine);
+	sim_mirror_free(r->mirror);
 	table_fini(&r->halves);
 	mem_free(r);
 }
@@ -189,6 +191,7 @@ void sim_router_start(struct sim_router *r)
 	if (r->ipam)
 		sim_ipam_load(r);
 	engine_start(r->engine, sim_router_now(r));
+	sim_names_started(r);
 	if (r->ipam)
 		sim_ipam_started(r);
 	add_container(r);
@@ -415,6 +418,7 @@ void sim_router_turn(struct sim_router *r)
 		MUST(++actions < ACTIONS_MAX);
 	}
 	flush(r);
+	sim_names_turned(r);
 	if (r->ipam)
 		sim_ipam_turned(r);
 	if (++r->events_to_check >= r->sim->check_every) {
@@ -434,7 +438,7 @@ void sim_router_put(struct sim_router *r, uint8_t kind, const char *key, const c
 	for (uint32_t i = 0; i < r->names_count; i++)
 		if (r->names[i].kind == kind && strcmp(r->names[i].key, key) == 0)
 			n = &r->names[i];
-	/* What a former life said goes by itself, half a minute after the start. */
+	/* What a former life said goes by itself, as soon as we hear of it. */
 	if (!n && !*value)
 		return;
 	if (!n) {
@@ -444,12 +448,17 @@ void sim_router_put(struct sim_router *r, uint8_t kind, const char *key, const c
 		snprintf(n->key, sizeof n->key, "%s", key);
 	}
 	snprintf(n->value, sizeof n->value, "%s", value);
-	gossip_put(sim_router_gossip(r), kind, bytes_of(key, strlen(key)),
-		   bytes_of(*value ? value : NULL, strlen(value)), sim_router_now(r));
+	if (kind == KIND_NAME)
+		sim_names_put(r, key, value);
+	else
+		gossip_put(sim_router_gossip(r), kind, bytes_of(key, strlen(key)),
+			   bytes_of(*value ? value : NULL, strlen(value)), sim_router_now(r));
 	sim_router_turn(r);
 }
 
 const struct entry *sim_router_find(const struct sim_router *r, uint8_t kind, const char *key)
 {
+	if (kind == KIND_NAME)
+		return sim_names_find_any(r, key);
 	return store_find(gossip_store(sim_router_gossip(r)), kind, bytes_of(key, strlen(key)));
 }

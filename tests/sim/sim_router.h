@@ -24,6 +24,7 @@ struct sim_name {
 };
 
 struct sim_ipam;
+struct sim_mirror;
 
 struct sim_router {
 	struct sim *sim;
@@ -51,6 +52,7 @@ struct sim_router {
 
 	struct sim_name names[SIM_NAMES_MAX];
 	uint32_t names_count;
+	struct sim_mirror *mirror; /* of the names that it would answer with */
 };
 
 struct sim_router *sim_router_new(struct sim *s, uint32_t index);
@@ -82,9 +84,10 @@ uint32_t sim_router_of_ip(const struct sim *s, struct ip_addr ip);
 /* After each event that was fed in: actions, outbox, timer, checks. */
 void sim_router_turn(struct sim_router *r);
 
-/* Publishes or (value "" ) deletes an entry of its own; kept in the model. */
+/* Publishes or (value "" ) deletes an entry of its own; kept in the model.  Names of containers
+ * (kind NAME) are published as such, others as raw texts. */
 void sim_router_put(struct sim_router *r, uint8_t kind, const char *key, const char *value);
-/* Key bytes of such an entry: the text. */
+/* Of kind NAME: of any writer. */
 const struct entry *sim_router_find(const struct sim_router *r, uint8_t kind, const char *key);
 bool sim_router_connect(struct sim_router *r, uint32_t to);
 

@@ -128,6 +128,8 @@ static void puppet_read(struct puppet *p, uint8_t *buffer)
 	puppet_turn(p);
 }
 
+#define ANY_KIND 77 /* which nobody looks into */
+
 static void change_something(struct puppet *p, unsigned number)
 {
 	char key[16];
@@ -135,7 +137,7 @@ static void change_something(struct puppet *p, unsigned number)
 
 	snprintf(key, sizeof key, "key-%u", number % 20);
 	memset(value, (int)number, sizeof value);
-	gossip_put(engine_gossip(p->engine), KIND_NAME, bytes_of(key, strlen(key)),
+	gossip_put(engine_gossip(p->engine), ANY_KIND, bytes_of(key, strlen(key)),
 		   bytes_of(value, sizeof value), p->now);
 	puppet_turn(p);
 }
