@@ -155,16 +155,20 @@ struct neighbour {
 	peer_name name;
 	bool said, synced;
 	bool met; /* our rings are the same one, and were equal once */
+	/* The connection ended before we knew what it knows.  Another one often follows at once. */
+	bool lost;
+	struct mono lost_due; /* until then we wait for it; MONO_NEVER: was never lost */
 	struct ipam_ring_state state;
 };
 
 struct peers {
 	struct peer *list; /* by name */
 	size_t count, room;
-	struct neighbour *neighbours; /* by name */
+	struct neighbour *neighbours; /* by name; those lost, too, while they hold us back */
 	size_t neighbours_count, neighbours_room;
 	bool in_sync;
-	struct mono sync_due; /* go on without any neighbour */
+	bool met_any;	      /* one of our ring, since we have it */
+	struct mono sync_due; /* go on though no such one is there */
 	struct mono space_next;
 	bool space_dirty;
 	struct space_info told; /* last advertisement */

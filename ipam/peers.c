@@ -257,7 +257,7 @@ static size_t neighbour_place(const struct ipam *i, peer_name name)
 	return low;
 }
 
-struct neighbour *neighbour_find(const struct ipam *i, peer_name name)
+static struct neighbour *neighbour_at(const struct ipam *i, peer_name name)
 {
 	size_t at = neighbour_place(i, name);
 
@@ -266,13 +266,22 @@ struct neighbour *neighbour_find(const struct ipam *i, peer_name name)
 		       : NULL;
 }
 
+struct neighbour *neighbour_find(const struct ipam *i, peer_name name)
+{
+	struct neighbour *n = neighbour_at(i, name);
+
+	return n && !n->lost ? n : NULL;
+}
+
 /* NULL when there are too many. */
 static struct neighbour *neighbour_get(struct ipam *i, peer_name name)
 {
 	struct peers *p = &i->peers;
-	struct neighbour *n = neighbour_find(i, name);
+	struct neighbour *n = neighbour_at(i, name);
 	size_t at = neighbour_place(i, name);
 
+	if (n && n->lost)
+		*n = (struct neighbour){ .name = name, .lost_due = n->lost_due };
 	if (n || p->neighbours_count == PEERS_MAX)
 		return n;
 	if (p->neighbours_count == p->neighbours_room) {
@@ -282,9 +291,15 @@ static struct neighbour *neighbour_get(struct ipam *i, peer_name name)
 	n = &p->neighbours[at];
 	memmove(n + 1, n, (p->neighbours_count - at) * sizeof *n);
 	p->neighbours_count++;
-	*n = (struct neighbour){ .name = name };
+	*n = (struct neighbour){ .name = name, .lost_due = MONO_NEVER };
 	i->dirty = true;
 	return n;
+}
+
+static void neighbour_remove(struct peers *p, struct neighbour *n)
+{
+	p->neighbours_count--;
+	memmove(n, n + 1, (size_t)(&p->neighbours[p->neighbours_count] - n) * sizeof *n);
 }
 
 void ipam_on_neighbour(struct ipam *i, peer_name name, const struct ipam_ring_state *state,
@@ -301,28 +316,38 @@ void ipam_on_neighbour(struct ipam *i, peer_name name, const struct ipam_ring_st
 	ipam_settle(i);
 }
 
+/* While we are not in sync, who left us in the dark is waited for; but not for longer because it
+ * comes and goes. */
 void ipam_on_neighbour_lost(struct ipam *i, peer_name name, struct mono now)
 {
-	struct peers *p = &i->peers;
 	struct neighbour *n = neighbour_find(i, name);
 
 	i->now = now;
 	if (!n)
 		return;
-	p->neighbours_count--;
-	memmove(n, n + 1, (size_t)(&p->neighbours[p->neighbours_count] - n) * sizeof *n);
-	/* Somebody is there who knows something, and a connection often follows at once. */
-	if (!p->in_sync)
-		p->sync_due = mono_after(now, IPAM_PATIENCE_MS);
+	if (!i->ring_id || i->peers.in_sync || n->synced) {
+		neighbour_remove(&i->peers, n);
+	} else {
+		n->lost = true;
+		n->said = false;
+		n->lost_due = mono_min(n->lost_due, mono_after(now, IPAM_PATIENCE_MS));
+	}
 	i->dirty = true;
 	ipam_settle(i);
+}
+
+static void forget_lost(struct peers *p)
+{
+	for (size_t n = p->neighbours_count; n-- > 0;)
+		if (p->neighbours[n].lost)
+			neighbour_remove(p, &p->neighbours[n]);
 }
 
 void peers_ring_adopted(struct ipam *i)
 {
 	struct peers *p = &i->peers;
 
-	p->in_sync = false;
+	p->in_sync = p->met_any = false;
 	p->sync_due = i->config.has_targets ? mono_after(i->now, IPAM_PATIENCE_MS) : i->now;
 	for (size_t n = 0; n < p->neighbours_count; n++)
 		p->neighbours[n].synced = p->neighbours[n].met = false;
@@ -345,7 +370,7 @@ bool neighbour_is_equal(const struct ipam *i, const struct neighbour *n)
  * enough: then we know all that this neighbour knew when we met. */
 static bool is_synced(struct ipam *i, struct neighbour *n)
 {
-	bool other = n->state.ring_id && n->state.ring_id != i->ring_id;
+	bool other = n->said && n->state.ring_id && n->state.ring_id != i->ring_id;
 
 	if (other && i->peers.foreign_ring != n->state.ring_id) {
 		char name[PEER_NAME_TEXT_SIZE];
@@ -359,12 +384,13 @@ static bool is_synced(struct ipam *i, struct neighbour *n)
 			    (unsigned long long)i->ring_id);
 	}
 	if (neighbour_is_equal(i, n))
-		n->met = true;
+		n->met = i->peers.met_any = true;
 	if (n->met || (n->said && n->state.ring_id != i->ring_id))
 		n->synced = true;
-	return n->synced;
+	return n->synced || (n->lost && mono_reached(i->now, n->lost_due));
 }
 
+/* Those who have nothing to tell us are as good as nobody. */
 static bool all_synced(struct ipam *i)
 {
 	struct peers *p = &i->peers;
@@ -372,9 +398,7 @@ static bool all_synced(struct ipam *i)
 
 	for (size_t n = 0; n < p->neighbours_count; n++)
 		all = is_synced(i, &p->neighbours[n]) && all;
-	if (p->neighbours_count == 0)
-		return mono_reached(i->now, p->sync_due);
-	return all;
+	return all && (p->met_any || mono_reached(i->now, p->sync_due));
 }
 
 static peer_name anybodys_ring(const struct ipam *i, uint64_t *ring_id)
@@ -399,10 +423,11 @@ static void enter_sync(struct ipam *i)
 	struct peers *p = &i->peers;
 
 	p->in_sync = true;
-	if (p->neighbours_count == 0 && i->config.has_targets)
+	forget_lost(p);
+	if (!p->met_any && i->config.has_targets)
 		log_warning(i->log,
-			    "no peer answered for %u s: allocating addresses with what this disk "
-			    "knows",
+			    "no peer with our ring answered for %u s: allocating addresses with "
+			    "what this disk knows",
 			    IPAM_PATIENCE_MS / 1000);
 	i->handover.collect = true;
 	i->requests.dirty = true;
@@ -424,13 +449,27 @@ void peers_step(struct ipam *i, bool changed)
 		advertise(i);
 }
 
+/* When waiting for who is not there makes us go on: it may be over already. */
+static struct mono patience_ends(const struct ipam *i)
+{
+	const struct peers *p = &i->peers;
+	struct mono due = p->met_any ? MONO_NEVER : p->sync_due;
+
+	if (mono_reached(i->now, due))
+		due = MONO_NEVER;
+	for (size_t n = 0; n < p->neighbours_count; n++)
+		if (p->neighbours[n].lost && !mono_reached(i->now, p->neighbours[n].lost_due))
+			due = mono_min(due, p->neighbours[n].lost_due);
+	return due;
+}
+
 struct mono peers_deadline(const struct ipam *i)
 {
 	const struct peers *p = &i->peers;
 	struct mono due = p->space_dirty ? p->space_next : MONO_NEVER;
 
-	if (i->ring_id && !p->in_sync && p->neighbours_count == 0)
-		due = mono_min(due, p->sync_due);
+	if (i->ring_id && !p->in_sync)
+		due = mono_min(due, patience_ends(i));
 	return due;
 }
 

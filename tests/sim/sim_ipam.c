@@ -727,7 +727,9 @@ static bool is_on_some_disk(const struct sim *s, size_t universe, uint64_t ring_
 	for (uint32_t k = 0; k < s->count; k++) {
 		const struct sim_rows *rows = &s->routers[k]->ipam->rows;
 
-		if (!sim_ipam_disk_has_ring(s->routers[k], universe, ring_id))
+		/* The disk of a dead machine is nowhere any more. */
+		if (s->routers[k]->ipam->dead ||
+		    !sim_ipam_disk_has_ring(s->routers[k], universe, ring_id))
 			continue;
 		for (size_t n = 0; n < rows->disk_count; n++) {
 			const struct sim_row *row = &rows->disk[n];
@@ -754,8 +756,7 @@ bool sim_ipam_disk_has_ring(const struct sim_router *r, size_t universe, uint64_
 	return read_u64(&in, "ring") == ring_id;
 }
 
-/* Of what only lost disks knew, nobody can know anything. */
-static void look_for_losses(struct sim *s)
+void sim_ipam_look_for_losses(struct sim *s)
 {
 	struct sim_addresses *w = s->addresses;
 
@@ -777,7 +778,7 @@ void sim_ipam_lose_disk(struct sim_router *r)
 	r->ipam->lost = true;
 	r->ipam->orphans++;
 	r->sim->addresses->losses++;
-	look_for_losses(r->sim);
+	sim_ipam_look_for_losses(r->sim);
 }
 
 void sim_ipam_snapshot(struct sim_router *r)
@@ -799,7 +800,7 @@ bool sim_ipam_restore(struct sim_router *r)
 	r->disk.generation = r->ipam->snapshot_generation;
 	r->disk.store_id = r->ipam->snapshot_store;
 	r->ipam->restored = true;
-	look_for_losses(r->sim);
+	sim_ipam_look_for_losses(r->sim);
 	r->sim->addresses->restores++;
 	return true;
 }

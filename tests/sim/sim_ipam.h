@@ -147,6 +147,8 @@ bool sim_container_waits(const struct sim_router *r, const struct sim_container 
 void sim_ipam_forget_dead(struct sim_router *r);
 
 /* ---- disks ---- */
+/* Of what only disks knew that are gone, nobody can know anything: notes it. */
+void sim_ipam_look_for_losses(struct sim *s);
 void sim_ipam_lose_disk(struct sim_router *r);
 void sim_ipam_snapshot(struct sim_router *r);
 bool sim_ipam_restore(struct sim_router *r);

@@ -457,6 +457,7 @@ static void die(struct course *c, struct sim_router *r)
 	for (size_t n = 0; n < r->ipam->containers_count; n++)
 		r->ipam->containers[n].alive = false;
 	r->ipam->dead = true;
+	sim_ipam_look_for_losses(c->s);
 }
 
 /* ---- operators ---- */

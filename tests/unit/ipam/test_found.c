@@ -293,6 +293,60 @@ static void a_lost_neighbour_is_waited_for(void **state)
 	world_free(w);
 }
 
+/* F12: a second connection to one neighbour takes the place of the first before we knew what that
+ * one knows: for a moment nobody is there but who has another ring, or knows nothing new. */
+static void a_changed_connection_is_no_reason_to_go_on(void **state)
+{
+	struct world *w = world_new(12, 2, "10.32.0.0/27", IPAM_CONSENSUS, 2);
+	struct ipam_ring_state theirs = { 77, { 1, 2 } }, other = { 88, { 3, 4 } }, ours;
+	struct ipam *i;
+
+	(void)state;
+	world_start(w, 0);
+	i = w->hosts[0].ipam;
+	ipam_on_neighbour(i, 0x0b, &theirs, w->now);
+	ipam_on_neighbour(i, 0x0c, &other, w->now);
+	ours = ipam_ring_state(i);
+	ipam_on_neighbour(i, 0x0d, &ours, w->now);
+	assert_int_equal(i->ring_id, 77);
+	ipam_on_neighbour_lost(i, 0x0b, w->now);
+	assert_false(ipam_ready(i));
+	ipam_on_neighbour(i, 0x0b, NULL, w->now);
+	ipam_on_neighbour(i, 0x0b, &theirs, w->now);
+	assert_false(ipam_ready(i));
+	/* It comes and goes: that does not hold us back for longer than if it had gone once. */
+	ipam_on_neighbour_lost(i, 0x0b, w->now);
+	world_tick(w, IPAM_PATIENCE_MS - 1);
+	assert_false(ipam_ready(i));
+	ipam_on_neighbour(i, 0x0b, NULL, w->now);
+	ipam_on_neighbour_lost(i, 0x0b, w->now);
+	world_tick(w, 1);
+	assert_true(ipam_ready(i));
+	world_free(w);
+}
+
+/* Who has another ring tells us nothing about ours: as if nobody had answered. */
+static void who_has_another_ring_is_nobody(void **state)
+{
+	struct world *w = three_with_space(13);
+	struct ipam_ring_state other = { 88, { 3, 4 } };
+	struct ipam *i;
+
+	(void)state;
+	world_crash(w, 0);
+	world_cut(w, 0, 1, true);
+	world_cut(w, 0, 2, true);
+	world_start(w, 0);
+	i = w->hosts[0].ipam;
+	ipam_on_neighbour(i, 0x0e, &other, w->now);
+	assert_false(ipam_ready(i));
+	world_tick(w, IPAM_PATIENCE_MS - 1);
+	assert_false(ipam_ready(i));
+	world_tick(w, 1);
+	assert_true(ipam_ready(i));
+	world_free(w);
+}
+
 /* F11: what seed= gives a peer belongs to its name and no store; one that died before it ever came
  * is removed like any other. */
 static void a_seed_that_never_came_is_removed(void **state)
@@ -324,6 +378,8 @@ int main(void)
 		cmocka_unit_test(those_who_must_answer_survive_a_crash),
 		cmocka_unit_test(a_donor_that_is_free_again_is_asked_by_the_next),
 		cmocka_unit_test(a_lost_neighbour_is_waited_for),
+		cmocka_unit_test(a_changed_connection_is_no_reason_to_go_on),
+		cmocka_unit_test(who_has_another_ring_is_nobody),
 		cmocka_unit_test(a_seed_that_never_came_is_removed),
 	};
 
