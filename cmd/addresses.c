@@ -300,8 +300,6 @@ void addresses_close(struct daemon *d)
 	address_service_fini(&d->addresses);
 	ipam_store_close(d->store);
 	d->store = NULL;
-	mem_free(d->living);
-	d->living = NULL;
 }
 
 /* ---- the turn of the loop ---- */
@@ -344,20 +342,38 @@ void addresses_turn(struct daemon *d)
 
 static int by_text(const void *a, const void *b)
 {
-	return strcmp(((const struct attach_id *)a)->text, ((const struct attach_id *)b)->text);
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static bool is_attached(void *ctx, const char *id)
+/* Ids of all that have an interface, sorted; borrowed from d->attached. */
+static const char **list_living(const struct daemon *d, size_t *count)
 {
-	struct daemon *d = ctx;
-	struct attach_id key;
+	const struct attach_known *k = &d->attached;
+	const char **ids = mem_new(k->count + k->hidden_count + 1, sizeof *ids);
+	size_t n = 0;
+
+	for (size_t i = 0; i < k->count; i++)
+		ids[n++] = k->list[i].id;
+	for (size_t i = 0; i < k->hidden_count; i++)
+		ids[n++] = k->hidden[i].id;
+	qsort(ids, n, sizeof *ids, by_text);
+	*count = n;
+	return ids;
+}
+
+struct living {
+	const struct daemon *daemon;
+	const char **ids;
+	size_t count;
+};
+
+static bool is_listed(void *ctx, const char *id)
+{
+	const struct living *l = ctx;
 
 	if (strcmp(id, API_EXPOSE_ID) == 0)
-		return d->exposed.count > 0;
-	if (strlen(id) >= sizeof key.text || d->living_count == 0)
-		return false;
-	strcpy(key.text, id);
-	return bsearch(&key, d->living, d->living_count, sizeof key, by_text) != NULL;
+		return l->daemon->exposed.count > 0;
+	return bsearch(&id, l->ids, l->count, sizeof *l->ids, by_text) != NULL;
 }
 
 static void found(struct daemon *d, const char *id, struct cidr cidr, struct mono now)
@@ -371,25 +387,44 @@ static void found(struct daemon *d, const char *id, struct cidr cidr, struct mon
 			    id, cidr_text(cidr, text));
 }
 
-void addresses_relisted(struct daemon *d, const struct attachment *list, size_t count)
+static void found_all(struct daemon *d, const struct attachment *a, struct mono now)
 {
+	for (uint32_t k = 0; k < a->cidrs_count; k++)
+		found(d, a->id, a->cidrs[k], now);
+}
+
+void addresses_relisted(struct daemon *d)
+{
+	struct living l = { .daemon = d };
 	struct mono now = mono_now();
-	struct why why;
 
 	if (d->addresses.ranges_count == 0)
 		return;
-	mem_free(d->living);
-	if (attach_ids(d->net, &d->bridge, &d->living, &d->living_count, &why)) {
-		/* Nobody is dead just because we cannot look. */
-		log_warning(&d->log, "cannot list the containers that live: %s", why.text);
-		return;
-	}
-	if (d->living_count)
-		qsort(d->living, d->living_count, sizeof *d->living, by_text);
-	for (size_t i = 0; i < count; i++)
-		for (uint32_t k = 0; k < list[i].cidrs_count; k++)
-			found(d, list[i].id, list[i].cidrs[k], now);
+	for (size_t i = 0; i < d->attached.count; i++)
+		found_all(d, &d->attached.list[i], now);
 	for (uint32_t k = 0; k < d->exposed.count; k++)
 		found(d, API_EXPOSE_ID, d->exposed.items[k].cidr, now);
-	address_mark_living(&d->addresses, is_attached, d, now);
+	l.ids = list_living(d, &l.count);
+	address_mark_living(&d->addresses, is_listed, &l, now);
+	mem_free(l.ids);
+}
+
+void addresses_attached(struct daemon *d, const struct attachment *a)
+{
+	found_all(d, a, mono_now());
+	addresses_container(d, a->id);
+}
+
+void addresses_container(struct daemon *d, const char *id)
+{
+	address_mark_container(&d->addresses, id, attach_known_lives(&d->attached, id), mono_now());
+}
+
+void addresses_exposed(struct daemon *d)
+{
+	struct mono now = mono_now();
+
+	for (uint32_t k = 0; k < d->exposed.count; k++)
+		found(d, API_EXPOSE_ID, d->exposed.items[k].cidr, now);
+	address_mark_container(&d->addresses, API_EXPOSE_ID, d->exposed.count > 0, now);
 }

@@ -24,7 +24,12 @@ void addresses_close(struct daemon *d);
 void addresses_do(struct daemon *d, const struct engine_action *action);
 /* After all actions of a turn. */
 void addresses_turn(struct daemon *d);
-/* The attachments were listed anew. */
-void addresses_relisted(struct daemon *d, const struct attachment *list, size_t count);
+/* d->attached was listed anew. */
+void addresses_relisted(struct daemon *d);
+/* This one was attached, or has other addresses than before. */
+void addresses_attached(struct daemon *d, const struct attachment *a);
+/* What d->attached says about this id may be something else than before. */
+void addresses_container(struct daemon *d, const char *id);
+void addresses_exposed(struct daemon *d); /* so may d->exposed */
 
 #endif

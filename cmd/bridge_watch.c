@@ -5,6 +5,7 @@
  */
 #include "addresses.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include <weave/alloc.h>
@@ -97,9 +98,16 @@ static void on_repair(struct ev_loop *loop, struct ev_timer *w, int events)
 
 static struct local_endpoint *local_of(struct daemon *d, struct mac mac)
 {
-	for (size_t i = 0; i < d->locals_count; i++)
-		if (mac_equal(d->locals[i].mac, mac))
-			return &d->locals[i];
+	/* Mostly asked for in the order in which they stand. */
+	size_t at = d->locals_looked;
+
+	for (size_t i = 0; i < d->locals_count; i++, at++) {
+		at = at < d->locals_count ? at : 0;
+		if (!mac_equal(d->locals[at].mac, mac))
+			continue;
+		d->locals_looked = at + 1;
+		return &d->locals[at];
+	}
 	d->locals = mem_resize(d->locals, d->locals_count + 1, sizeof *d->locals);
 	memset(&d->locals[d->locals_count], 0, sizeof *d->locals);
 	d->locals[d->locals_count].mac = mac;
@@ -107,7 +115,8 @@ static struct local_endpoint *local_of(struct daemon *d, struct mac mac)
 }
 
 /* Publishes 'mac' with these addresses unless that is what was published last. */
-static void present(struct daemon *d, struct mac mac, const struct ip_addr *ips, uint32_t count)
+static void present(struct daemon *d, int ifindex, struct mac mac, const struct ip_addr *ips,
+		    uint32_t count)
 {
 	size_t known = d->locals_count;
 	struct local_endpoint *l = local_of(d, mac);
@@ -115,6 +124,7 @@ static void present(struct daemon *d, struct mac mac, const struct ip_addr *ips,
 		    memcmp(l->ips, ips, count * sizeof *ips) == 0;
 
 	l->seen = true;
+	l->ifindex = ifindex;
 	if (same)
 		return;
 	l->ips_count = count;
@@ -155,30 +165,57 @@ static void present_host(struct daemon *d)
 		return;
 	for (; n < d->exposed.count && n < ENDPOINT_IPS_MAX; n++)
 		ips[n] = d->exposed.items[n].cidr.ip;
-	present(d, d->bridge.mac, ips, n);
+	present(d, 0, d->bridge.mac, ips, n);
+}
+
+static void present_container(struct daemon *d, const struct attachment *a)
+{
+	struct ip_addr ips[ENDPOINT_IPS_MAX];
+
+	present(d, a->ifindex, a->mac, ips, first_ips(a->cidrs, a->cidrs_count, ips));
 }
 
 void bridge_watch_relist(struct daemon *d)
 {
-	struct attachment *list = NULL;
-	struct ip_addr ips[ENDPOINT_IPS_MAX];
 	struct why why;
-	size_t count = 0;
 
-	if (attach_list(d->net, &d->bridge, &list, &count, &why)) {
+	if (attach_refresh(d->net, &d->bridge, &d->attached, &why)) {
 		log_warning(&d->log, "cannot list the attached containers: %s", why.text);
 		soon(d, &d->relist, REPAIR_RETRY_S);
 		return;
 	}
 	for (size_t i = 0; i < d->locals_count; i++)
 		d->locals[i].seen = false;
-	for (size_t i = 0; i < count; i++)
-		present(d, list[i].mac, ips, first_ips(list[i].cidrs, list[i].cidrs_count, ips));
+	for (size_t i = 0; i < d->attached.count; i++)
+		present_container(d, &d->attached.list[i]);
 	present_host(d);
 	drop_unseen(d);
-	addresses_relisted(d, list, count);
-	daemon_fastdp_ports(d, list, count);
-	mem_free(list);
+	addresses_relisted(d);
+	daemon_fastdp_ports(d, d->attached.list, d->attached.count);
+}
+
+void bridge_watch_attached(struct daemon *d, const struct attachment *a)
+{
+	present_container(d, a);
+	addresses_attached(d, a);
+	daemon_fastdp_ports(d, a, 1);
+}
+
+void bridge_watch_detached(struct daemon *d, int ifindex, const char *id)
+{
+	for (size_t i = 0; i < d->locals_count; i++)
+		d->locals[i].seen = d->locals[i].ifindex != ifindex;
+	drop_unseen(d);
+	addresses_container(d, id);
+}
+
+void bridge_watch_exposed(struct daemon *d)
+{
+	for (size_t i = 0; i < d->locals_count; i++)
+		d->locals[i].seen = d->locals[i].ifindex != 0;
+	present_host(d);
+	drop_unseen(d);
+	addresses_exposed(d);
 }
 
 void bridge_watch_relist_soon(struct daemon *d)
@@ -210,6 +247,33 @@ static void on_follow_mtu(struct ev_loop *loop, struct ev_timer *w, int events)
 	daemon_follow_mtu(w->data);
 }
 
+static bool is_container_port(const struct net_link *link)
+{
+	return strcmp(link->kind, "veth") == 0 &&
+	       strncmp(link->name, CONTAINER_PORT, sizeof CONTAINER_PORT - 1) == 0;
+}
+
+/* A container's port without a bridge: it was pulled out, and listing plugs it in again.  The
+ * kernel tells so of a new one, too, and has plugged it in by the time we hear it. */
+static void on_unplugged(struct daemon *d, int ifindex)
+{
+	struct net_link now;
+
+	if (net_link_get(d->net, ifindex, &now) == 0 && now.master == 0)
+		bridge_watch_relist_soon(d);
+}
+
+static void on_port_gone(struct daemon *d, int ifindex)
+{
+	const char *known = attach_known_id(&d->attached, ifindex);
+	char id[ATTACH_ID_MAX + 1];
+
+	/* One that made room for another of the same id is not known any more. */
+	snprintf(id, sizeof id, "%s", known ? known : ATTACH_UNKNOWN_ID);
+	attach_known_gone(&d->attached, ifindex);
+	bridge_watch_detached(d, ifindex, id);
+}
+
 static void on_link(struct daemon *d, const struct net_link *link)
 {
 	bool unplugged = link->ifindex == d->bridge.port_ifindex &&
@@ -218,13 +282,12 @@ static void on_link(struct daemon *d, const struct net_link *link)
 	/* IFF_UP is bit 0. */
 	if (is_ours(d, link->name) && (!(link->flags & 1) || unplugged))
 		soon(d, &d->repair, REPAIR_DELAY_S);
-	/* A container's port is made with its master; without one it was pulled out, and listing
-	 * plugs it in again. */
-	if (!is_ours(d, link->name) && link->master == 0)
+	if (link->master || is_ours(d, link->name))
+		return;
+	if (is_container_port(link))
+		on_unplugged(d, link->ifindex);
+	else
 		soon(d, &d->follow_mtu, RELIST_DELAY_S);
-	if (link->master == 0 && strcmp(link->kind, "veth") == 0 &&
-	    strncmp(link->name, CONTAINER_PORT, sizeof CONTAINER_PORT - 1) == 0)
-		bridge_watch_relist_soon(d);
 }
 
 static void on_event(struct daemon *d, const struct net_event *e)
@@ -238,7 +301,7 @@ static void on_event(struct daemon *d, const struct net_event *e)
 		if (is_ours(d, e->link.name))
 			soon(d, &d->repair, REPAIR_DELAY_S);
 		else
-			bridge_watch_relist_soon(d);
+			on_port_gone(d, e->link.ifindex);
 		break;
 	case NET_EVENT_RESYNC:
 		soon(d, &d->repair, REPAIR_DELAY_S);
@@ -319,4 +382,5 @@ void bridge_watch_stop(struct daemon *d)
 	capture_free(d->capture);
 	injector_free(d->injector);
 	mem_free(d->locals);
+	attach_known_fini(&d->attached);
 }

@@ -109,7 +109,7 @@ static bool has_its_id(struct daemon *d, const struct attach_request *r, struct 
 	return strcmp(id, r->id) == 0;
 }
 
-static bool attach(struct pending *p, struct why *why)
+static bool attach(struct pending *p, struct attachment *a, struct why *why)
 {
 	struct daemon *d = p->daemon;
 	struct attach_request r = {
@@ -122,7 +122,7 @@ static bool attach(struct pending *p, struct why *why)
 	};
 
 	return has_its_id(d, &r, why) &&
-	       outcome(attach_add(d->net, &d->bridge, &r, NULL, why), why);
+	       outcome(attach_add(d->net, &d->bridge, &d->attached, &r, a, why), why);
 }
 
 static bool expose(struct pending *p, struct why *why)
@@ -139,12 +139,14 @@ static bool expose(struct pending *p, struct why *why)
 /* Puts the addresses on the interface. */
 static void carry_out(struct pending *p)
 {
+	bool of_container = p->type == PENDING_ATTACH;
 	struct daemon *d = p->daemon;
+	struct attachment a;
 	struct why why = { 0 };
 	bool ok = address_job_holds(p->job, &why);
 
 	if (ok)
-		ok = p->type == PENDING_ATTACH ? attach(p, &why) : expose(p, &why);
+		ok = of_container ? attach(p, &a, &why) : expose(p, &why);
 	if (!ok) {
 		refuse(p, &why);
 		return;
@@ -153,7 +155,10 @@ static void carry_out(struct pending *p)
 		api_reply_addresses(p->reply, &p->job->addresses);
 	address_job_keep(p->job);
 	free_pending(p);
-	bridge_watch_relist(d);
+	if (of_container)
+		bridge_watch_attached(d, &a);
+	else
+		bridge_watch_exposed(d);
 }
 
 /* When a ring comes, hundreds of containers may have their addresses in one moment, and each takes
@@ -313,13 +318,16 @@ static bool remove_addresses(struct daemon *d, const struct api_attach *request,
 				    .cidrs = asked->list,
 				    .cidrs_count = asked->count };
 	struct detached *removed = mem_new(1, sizeof *removed);
-	bool ok = outcome(attach_remove(d->net, &d->bridge, &r, removed, why), why);
+	bool ok = outcome(attach_remove(d->net, &d->bridge, &d->attached, &r, removed, why), why);
 
 	if (ok) {
 		asked->count = removed->cidrs_count;
 		memcpy(asked->list, removed->cidrs, asked->count * sizeof *asked->list);
 		free_addresses(d, id, asked);
-		bridge_watch_relist(d);
+		if (removed->left.ifindex)
+			bridge_watch_attached(d, &removed->left);
+		else
+			bridge_watch_detached(d, removed->ifindex, id);
 	}
 	mem_free(removed);
 	return ok;
@@ -365,21 +373,13 @@ static bool detach(struct daemon *d, const struct api_attach *request, const str
 /* It has its interface, but its namespace is not where it was: its addresses are in use. */
 static bool lives_out_of_sight(struct daemon *d, const char *id, struct why *why)
 {
-	struct attach_id *ids = NULL;
-	size_t count = 0;
-	bool lives = attach_ids(d->net, &d->bridge, &ids, &count, why) != 0;
+	bool lives = id && attach_is_hidden(d->net, &d->bridge, &d->attached, id);
 
-	for (size_t i = 0; i < count; i++) {
-		if (strcmp(ids[i].text, id) != 0)
-			continue;
-		lives = true;
+	if (lives)
 		why_set(why, WHY_INVALID,
 			"%s is attached, but the path of its namespace leads elsewhere by now: "
-			"name "
-			"the container by another path to it",
+			"name the container by another path to it",
 			id);
-	}
-	mem_free(ids);
 	return lives;
 }
 
@@ -390,7 +390,7 @@ void control_detach(void *ctx, const struct api_attach *request, struct api_repl
 	struct daemon *d = ctx;
 	struct api_addresses done;
 	struct why why = { 0 };
-	int rc = attach_find(d->net, &d->bridge, &who, a, &why);
+	int rc = attach_find(d->net, &d->bridge, &d->attached, &who, a, &why);
 	bool ok;
 
 	if (rc == 0)
@@ -431,7 +431,7 @@ void control_hide(void *ctx, const struct api_wants *wants, struct api_reply *re
 	for (uint32_t i = 0; i < removed.count && i < API_ADDRESSES_MAX; i++)
 		done.list[done.count++] = removed.items[i].cidr;
 	free_addresses(d, API_EXPOSE_ID, &done);
-	bridge_watch_relist(d);
+	bridge_watch_exposed(d);
 	api_reply_addresses(reply, &done);
 }
 

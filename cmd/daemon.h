@@ -29,6 +29,7 @@
 /* A container, or the host itself, as last published. */
 struct local_endpoint {
 	struct mac mac;
+	int ifindex; /* port of the bridge; 0: the host's own */
 	uint32_t ips_count;
 	struct ip_addr ips[ENDPOINT_IPS_MAX];
 	bool seen; /* in the listing in hand */
@@ -53,8 +54,6 @@ struct daemon {
 	struct address_service addresses;
 	struct list attaching; /* requests whose addresses are there; cmd/control_addresses.c */
 	struct ev_timer attach_next;
-	struct attach_id *living; /* containers with an interface, when last listed */
-	size_t living_count;
 	bool former_life; /* our rows were lost: we may have voted, or given away */
 	bool renew_id;	  /* a new store id that the disk refused */
 
@@ -66,8 +65,9 @@ struct daemon {
 	uint32_t path_mtu, path_mtu_before; /* smallest to any peer, as of the last two looks */
 	struct net_monitor *monitor;
 	struct expose_set exposed;
+	struct attach_known attached;
 	struct local_endpoint *locals;
-	size_t locals_count;
+	size_t locals_count, locals_looked; /* where the last one was found */
 
 	struct connections *connections;
 	struct sleeve_socket *sleeve;
@@ -143,9 +143,14 @@ bool bridge_watch_start(struct daemon *d, struct why *why);
 void bridge_watch_stop(struct daemon *d);
 /* (Re)opens capture and injection on the capture port. */
 bool bridge_watch_open_capture(struct daemon *d, struct why *why);
-/* Lists attachments and exposed addresses and publishes the differences; or in a moment, with
- * whatever else makes that necessary. */
+/* Lists attachments and exposed addresses and publishes the differences: takes about half a
+ * millisecond for each container.  Or in a moment, with whatever else makes that necessary. */
 void bridge_watch_relist(struct daemon *d);
 void bridge_watch_relist_soon(struct daemon *d);
+/* The same for one container that was attached, or got or lost addresses; for one that was detached;
+ * and for the host's own addresses. */
+void bridge_watch_attached(struct daemon *d, const struct attachment *a);
+void bridge_watch_detached(struct daemon *d, int ifindex, const char *id);
+void bridge_watch_exposed(struct daemon *d);
 
 #endif

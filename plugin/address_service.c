@@ -745,6 +745,13 @@ static bool is_waited_for(const struct address_service *s, const char *id)
 	return false;
 }
 
+void address_mark_container(struct address_service *s, const char *id, bool alive, struct mono now)
+{
+	alive = alive || is_waited_for(s, id);
+	for (size_t i = 0; i < s->ranges_count; i++)
+		ipam_container(s->ranges[i].ipam, bytes_of(id, strlen(id)), alive, now);
+}
+
 /* The name is copied first: telling a universe may change its addresses. */
 void address_mark_living(struct address_service *s, bool (*is_alive)(void *ctx, const char *id),
 			 void *ctx, struct mono now)

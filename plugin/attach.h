@@ -42,6 +42,10 @@ int detach_plan(const struct detach_request *req, struct netns_id netns,
 		const struct attachment *list, size_t count, struct detach_plan *plan,
 		struct why *why);
 
+/* Entries of the table; a port is either in sight or hidden. */
+void attach_known_put(struct attach_known *k, const struct attachment *a);
+void attach_known_hide(struct attach_known *k, int ifindex, const char *id);
+
 /* "10.2.1.5/24" in the list: same address and same prefix. */
 bool cidr_listed(struct cidr cidr, const struct cidr *list, size_t count);
 /* The entry with this address, whatever its prefix; NULL if none. */

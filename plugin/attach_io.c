@@ -1,7 +1,6 @@
 #include "attach_io.h"
 
 #include <errno.h>
-#include <linux/rtnetlink.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -16,266 +15,6 @@
 #define PORT_NAME_ATTEMPTS 8u
 
 static const struct cidr multicast = { { 4, { 224 } }, 4 };
-
-/* A container's namespace while we work in it. */
-struct inside {
-	int fd;
-	struct net *net;
-	struct netns_id id;
-};
-
-#define INSIDE_NONE ((struct inside){ .fd = -1 })
-
-int explain(struct net *net, int rc, struct why *why)
-{
-	if (rc < 0)
-		why_set(why, WHY_INVALID, "%.150s", net_error(net));
-	return rc;
-}
-
-/* ---- reading what is there ---- */
-
-static void inside_close(struct inside *in)
-{
-	net_close(in->net);
-	if (in->fd >= 0)
-		close(in->fd);
-	*in = INSIDE_NONE;
-}
-
-/* 0 or a negative errno; on failure nothing stays open. */
-static int inside_open(struct inside *in, const char *path)
-{
-	int rc;
-
-	*in = INSIDE_NONE;
-	rc = netns_open(path, &in->fd);
-	if (rc == 0)
-		rc = netns_identify(in->fd, &in->id);
-	if (rc == 0)
-		rc = net_open_at(&in->net, in->fd);
-	if (rc)
-		inside_close(in);
-	return rc;
-}
-
-static bool is_given(const struct net_address *a)
-{
-	return a->cidr.ip.family == 4 || a->scope != RT_SCOPE_LINK;
-}
-
-int link_cidrs(struct net *net, int ifindex, struct cidr *list, uint32_t *count, uint32_t max)
-{
-	struct net_address *all;
-	size_t all_count;
-	int rc = net_addresses(net, ifindex, &all, &all_count);
-
-	*count = 0;
-	for (size_t i = 0; rc == 0 && i < all_count; i++)
-		if (is_given(&all[i]) && *count < max)
-			list[(*count)++] = all[i].cidr;
-	mem_free(all);
-	return rc;
-}
-
-/* The container's end of a port. -ENODEV: it is not there, or is not this port's other end. */
-static int read_container_end(struct inside *in, const struct net_link *port, struct attachment *a)
-{
-	struct net_link end;
-	int rc = net_link_get(in->net, port->peer, &end);
-
-	if (rc)
-		return rc;
-	if (strcmp(end.kind, "veth") != 0 || end.peer != port->ifindex)
-		return -ENODEV;
-	a->netns_id = in->id;
-	a->ifindex = port->ifindex;
-	snprintf(a->name, sizeof a->name, "%s", port->name);
-	a->container_ifindex = end.ifindex;
-	a->mac = end.mac;
-	a->mtu = end.mtu;
-	return link_cidrs(in->net, end.ifindex, a->cidrs, &a->cidrs_count, ATTACH_CIDRS_MAX);
-}
-
-/* The path leads to no namespace any more. */
-static bool means_gone(int rc)
-{
-	return rc == -ENOENT || rc == -ENOTDIR || rc == -EINVAL || rc == -ESRCH;
-}
-
-static int refuse_open(const char *path, int rc, struct why *why)
-{
-	if (rc == -EINVAL)
-		why_set(why, WHY_INVALID, "%.110s is not a network namespace", path);
-	else
-		why_set(why, WHY_INVALID, "cannot open network namespace %.80s: %s", path,
-			strerror(-rc));
-	return rc;
-}
-
-enum { PORT_HALF_MADE, PORT_READ, PORT_OUT_OF_SIGHT };
-
-/* READ: 'a' is filled.  HALF_MADE: it never got its alias.  OUT_OF_SIGHT: the path leads elsewhere
- * by now, but the container lives, since the kernel takes a veth away with either of its
- * namespaces: attached by the number of a process that has ended, say.  Or a negative errno. */
-static int read_attachment(const char *bridge, const struct net_link *port, struct attachment *a,
-			   struct why *why)
-{
-	struct inside in;
-	int rc;
-
-	if (!attach_alias_parse(port->alias, bridge, a))
-		return PORT_HALF_MADE;
-	rc = inside_open(&in, a->netns);
-	if (rc)
-		return means_gone(rc) ? PORT_OUT_OF_SIGHT : refuse_open(a->netns, rc, why);
-	rc = read_container_end(&in, port, a);
-	if (rc && rc != -ENODEV)
-		explain(in.net, rc, why);
-	inside_close(&in);
-	if (rc)
-		return rc == -ENODEV ? PORT_OUT_OF_SIGHT : rc;
-	return PORT_READ;
-}
-
-/* A port of this bridge, or one that lost it: somebody deleted the bridge or unplugged the port.
- * 'scratch' is overwritten. */
-static bool is_container_port(const struct net_bridge *bridge, const struct net_link *l,
-			      struct attachment *scratch)
-{
-	if (strcmp(l->kind, "veth") != 0 ||
-	    strncmp(l->name, ATTACH_PORT_PREFIX, sizeof ATTACH_PORT_PREFIX - 1) != 0)
-		return false;
-	return l->master == bridge->bridge_ifindex ||
-	       (l->master == 0 && attach_alias_parse(l->alias, bridge->names.bridge, scratch));
-}
-
-static int plug_in(struct net *net, const struct net_bridge *bridge, const struct net_link *port,
-		   struct why *why)
-{
-	int rc = 0;
-
-	if (port->master == bridge->bridge_ifindex)
-		return 0;
-	rc = net_link_set_master(net, port->ifindex, bridge->bridge_ifindex);
-	if (rc == 0)
-		rc = net_port_set(net, port->ifindex, false, true);
-	return explain(net, rc, why);
-}
-
-int attach_list(struct net *net, const struct net_bridge *bridge, struct attachment **list,
-		size_t *count, struct why *why)
-{
-	struct net_link *links;
-	size_t links_count, n = 0;
-	int rc = explain(net, net_links(net, 0, &links, &links_count), why);
-
-	*list = rc ? NULL : mem_new(links_count, sizeof **list);
-	*count = 0;
-	for (size_t i = 0; rc == 0 && i < links_count; i++) {
-		if (!is_container_port(bridge, &links[i], &(*list)[n]))
-			continue;
-		memset(&(*list)[n], 0, sizeof **list);
-		rc = read_attachment(bridge->names.bridge, &links[i], &(*list)[n], why);
-		if (rc == PORT_READ)
-			n++;
-		if (rc == PORT_HALF_MADE)
-			rc = explain(net, net_link_delete(net, links[i].ifindex), why);
-		else if (rc > 0)
-			rc = plug_in(net, bridge, &links[i], why);
-	}
-	mem_free(links);
-	if (rc) {
-		mem_free(*list);
-		*list = NULL;
-		return rc;
-	}
-	*count = n;
-	return 0;
-}
-
-int attach_ids(struct net *net, const struct net_bridge *bridge, struct attach_id **ids,
-	       size_t *count, struct why *why)
-{
-	struct net_link *links = NULL;
-	struct attachment *a = mem_new(1, sizeof *a);
-	size_t links_count = 0;
-	int rc = explain(net, net_links(net, 0, &links, &links_count), why);
-
-	*ids = rc ? NULL : mem_new(links_count + 1, sizeof **ids);
-	*count = 0;
-	for (size_t i = 0; rc == 0 && i < links_count; i++) {
-		if (!is_container_port(bridge, &links[i], a) ||
-		    !attach_alias_parse(links[i].alias, bridge->names.bridge, a))
-			continue;
-		memcpy((*ids)[*count].text, a->id, sizeof a->id);
-		++*count;
-	}
-	mem_free(links);
-	mem_free(a);
-	return rc;
-}
-
-/* The port whose other end is in this namespace, whatever that is called there by now; 'a' gets
- * what its alias says. */
-static bool find_port(struct net *net, const struct net_bridge *bridge, struct inside *in,
-		      struct net_link *port, struct attachment *a)
-{
-	struct net_link *links = NULL;
-	size_t count = 0;
-	bool found = false;
-
-	if (net_links(in->net, 0, &links, &count))
-		return false;
-	for (size_t i = 0; i < count && !found; i++)
-		found = strcmp(links[i].kind, "veth") == 0 &&
-			net_link_get(net, links[i].peer, port) == 0 &&
-			port->peer == links[i].ifindex && is_container_port(bridge, port, a) &&
-			attach_alias_parse(port->alias, bridge->names.bridge, a);
-	mem_free(links);
-	return found;
-}
-
-/* A container that is out of sight is seen again when somebody names its namespace anew: its port
- * takes 'path' for the one that leads elsewhere. */
-static void adopt_path(struct net *net, const struct net_bridge *bridge, struct inside *in,
-		       const char *path)
-{
-	struct net_link port;
-	struct attachment *a = mem_new(1, sizeof *a);
-	char alias[NET_ALIAS_SIZE];
-	struct why unused;
-
-	if (strlen(path) <= ATTACH_NETNS_MAX && find_port(net, bridge, in, &port, a) &&
-	    read_attachment(bridge->names.bridge, &port, a, &unused) == PORT_OUT_OF_SIGHT) {
-		attach_alias(bridge->names.bridge, a->id, path, alias);
-		/* If that fails the container stays as it was, and the request says so. */
-		(void)net_link_set_alias(net, port.ifindex, alias);
-	}
-	mem_free(a);
-}
-
-/* What was attached under 'id' before and is out of sight makes room for the new one. */
-static void remove_out_of_sight(struct net *net, const struct net_bridge *bridge, const char *id)
-{
-	struct attachment *a = mem_new(1, sizeof *a);
-	struct net_link *links = NULL;
-	size_t count = 0;
-	struct why unused;
-
-	if (!id || strcmp(id, ATTACH_UNKNOWN_ID) == 0 || net_links(net, 0, &links, &count))
-		count = 0;
-	for (size_t i = 0; i < count; i++)
-		/* Looking into a namespace takes time: not into all of them. */
-		if (is_container_port(bridge, &links[i], a) &&
-		    attach_alias_parse(links[i].alias, bridge->names.bridge, a) &&
-		    strcmp(a->id, id) == 0 &&
-		    read_attachment(bridge->names.bridge, &links[i], a, &unused) ==
-			    PORT_OUT_OF_SIGHT)
-			net_link_delete(net, links[i].ifindex);
-	mem_free(links);
-	mem_free(a);
-}
 
 /* ---- the container's side ---- */
 
@@ -534,14 +273,13 @@ static int open_container(struct inside *in, const char *path, struct why *why)
 	return rc;
 }
 
-static int make_plan(struct net *net, const struct net_bridge *bridge,
+static int make_plan(struct net *net, const struct net_bridge *bridge, struct attach_known *k,
 		     const struct attach_request *req, const struct inside *in,
-		     struct attachment **list, struct attach_plan *plan, struct why *why)
+		     struct attach_plan *plan, struct why *why)
 {
 	struct cidr exposed[ATTACH_CIDRS_MAX];
 	uint32_t exposed_count;
-	size_t count;
-	int rc = attach_list(net, bridge, list, &count, why);
+	int rc = look_at(net, bridge, k, req->id, &in->id, req->cidrs, req->cidrs_count, why);
 
 	if (rc)
 		return rc;
@@ -549,10 +287,26 @@ static int make_plan(struct net *net, const struct net_bridge *bridge,
 		net,
 		link_cidrs(net, bridge->bridge_ifindex, exposed, &exposed_count, ATTACH_CIDRS_MAX),
 		why);
-	return rc ? rc : attach_plan(req, in->id, *list, count, exposed, exposed_count, plan, why);
+	return rc ? rc
+		  : attach_plan(req, in->id, k->list, k->count, exposed, exposed_count, plan, why);
 }
 
-static int carry_out(struct net *net, const struct net_bridge *bridge,
+static void remove_port(struct net *net, struct attach_known *k, int ifindex)
+{
+	if (net_link_delete(net, ifindex) == 0)
+		attach_known_gone(k, ifindex);
+}
+
+/* What was attached under 'id' before and is out of sight makes room for the new one.  look_at has
+ * just looked. */
+static void remove_hidden(struct net *net, struct attach_known *k, const char *id)
+{
+	for (size_t i = k->hidden_count; id && strcmp(id, ATTACH_UNKNOWN_ID) != 0 && i-- > 0;)
+		if (strcmp(k->hidden[i].id, id) == 0)
+			remove_port(net, k, k->hidden[i].ifindex);
+}
+
+static int carry_out(struct net *net, const struct net_bridge *bridge, struct attach_known *k,
 		     const struct attach_request *req, struct inside *in,
 		     const struct attach_plan *plan, struct attachment *result, struct why *why)
 {
@@ -563,9 +317,10 @@ static int carry_out(struct net *net, const struct net_bridge *bridge,
 
 	if (rc)
 		return rc;
+	/* From here on 'k' changes, and the plan's pointers into it are not used any more. */
 	if (plan->stale)
-		net_link_delete(net, plan->stale->ifindex);
-	remove_out_of_sight(net, bridge, req->id);
+		remove_port(net, k, plan->stale->ifindex);
+	remove_hidden(net, k, req->id);
 	rc = explain(net, net_link_get(net, port.ifindex, &port), why);
 	if (rc == 0)
 		rc = explain(in->net, read_container_end(in, &port, &a), why);
@@ -576,6 +331,7 @@ static int carry_out(struct net *net, const struct net_bridge *bridge,
 		return -EIO;
 	}
 	announce(in, a.container_ifindex, a.mac, plan);
+	attach_known_put(k, &a);
 	if (result)
 		*result = a;
 	return 0;
@@ -601,24 +357,38 @@ int attach_identity(struct net *net, const struct net_bridge *bridge,
 	return rc;
 }
 
-int attach_add(struct net *net, const struct net_bridge *bridge, const struct attach_request *req,
-	       struct attachment *result, struct why *why)
+/* What the caller knows, or else what there is. */
+static int begin(struct net *net, const struct net_bridge *bridge, struct attach_known **known,
+		 struct attach_known *own, struct why *why)
 {
-	struct attachment *list = NULL;
+	*own = (struct attach_known){ 0 };
+	if (*known)
+		return 0;
+	*known = own;
+	return attach_refresh(net, bridge, own, why);
+}
+
+int attach_add(struct net *net, const struct net_bridge *bridge, struct attach_known *known,
+	       const struct attach_request *req, struct attachment *result, struct why *why)
+{
+	struct attach_known own;
 	struct inside in = INSIDE_NONE;
 	struct attach_plan plan;
 	int rc = attach_check(req, bridge->mtu, why);
 
+	if (rc)
+		return rc;
+	rc = begin(net, bridge, &known, &own, why);
 	if (rc == 0)
 		rc = open_container(&in, req->netns, why);
-	if (rc == 0) {
-		adopt_path(net, bridge, &in, req->netns);
-		rc = make_plan(net, bridge, req, &in, &list, &plan, why);
-	}
 	if (rc == 0)
-		rc = carry_out(net, bridge, req, &in, &plan, result, why);
+		rc = look_inside(net, bridge, known, &in, req->netns, why);
+	if (rc == 0)
+		rc = make_plan(net, bridge, known, req, &in, &plan, why);
+	if (rc == 0)
+		rc = carry_out(net, bridge, known, req, &in, &plan, result, why);
 	inside_close(&in);
-	mem_free(list);
+	attach_known_fini(&own);
 	return rc;
 }
 
@@ -658,6 +428,7 @@ static void detach_report(const struct detach_plan *plan, struct detached *resul
 
 	memset(result, 0, sizeof *result);
 	result->mac = a->mac;
+	result->ifindex = a->ifindex;
 	result->cidrs_count = plan->cidrs_count;
 	memcpy(result->cidrs, plan->cidrs, plan->cidrs_count * sizeof plan->cidrs[0]);
 	if (plan->all)
@@ -669,9 +440,9 @@ static void detach_report(const struct detach_plan *plan, struct detached *resul
 			result->left.cidrs[result->left.cidrs_count++] = a->cidrs[i];
 }
 
-/* Tells which namespace 'path' leads to, and sees a container of ours in it again. */
-static int look_inside(struct net *net, const struct net_bridge *bridge, const char *path,
-		       struct netns_id *id, struct why *why)
+/* Tells which namespace 'path' leads to, and what of ours is in it. */
+static int visit(struct net *net, const struct net_bridge *bridge, struct attach_known *k,
+		 const char *path, struct netns_id *id, struct why *why)
 {
 	struct inside in;
 	int rc = inside_open(&in, path);
@@ -679,72 +450,97 @@ static int look_inside(struct net *net, const struct net_bridge *bridge, const c
 	if (rc)
 		return refuse_open(path, rc, why);
 	*id = in.id;
-	adopt_path(net, bridge, &in, path);
+	rc = look_inside(net, bridge, k, &in, path, why);
 	inside_close(&in);
-	return 0;
-}
-
-static int find_by_id(struct net *net, const struct net_bridge *bridge, const char *id,
-		      struct attachment *out, struct why *why)
-{
-	struct attachment *list;
-	size_t count, i = 0;
-	int rc = attach_list(net, bridge, &list, &count, why);
-
-	if (rc)
-		return rc;
-	while (i < count && strcmp(list[i].id, id) != 0)
-		i++;
-	if (i < count)
-		*out = list[i];
-	mem_free(list);
-	return i < count ? 0 : -ENOENT;
-}
-
-int attach_find(struct net *net, const struct net_bridge *bridge, const struct detach_request *who,
-		struct attachment *out, struct why *why)
-{
-	struct inside in;
-	struct net_link port;
-	int rc;
-
-	if (!who->netns) {
-		rc = find_by_id(net, bridge, who->id, out, why);
-	} else {
-		rc = inside_open(&in, who->netns);
-		if (rc)
-			return refuse_open(who->netns, rc, why);
-		memset(out, 0, sizeof *out);
-		rc = find_port(net, bridge, &in, &port, out)
-			     ? explain(in.net, read_container_end(&in, &port, out), why)
-			     : -ENOENT;
-		inside_close(&in);
-	}
-	if (rc == -ENOENT)
-		why_set(why, WHY_INVALID, "%.110s is not attached",
-			who->netns ? who->netns : who->id);
 	return rc;
 }
 
-int attach_remove(struct net *net, const struct net_bridge *bridge,
-		  const struct detach_request *req, struct detached *result, struct why *why)
+static int find_by_id(struct net *net, const struct net_bridge *bridge, struct attach_known *k,
+		      const char *id, struct attachment *out, struct why *why)
 {
-	struct attachment *list = NULL;
-	struct netns_id netns = { 0, 0 };
-	struct detach_plan plan;
-	size_t count;
-	int rc = req->netns ? look_inside(net, bridge, req->netns, &netns, why) : 0;
+	size_t i = 0;
+	int rc = look_at(net, bridge, k, id, NULL, NULL, 0, why);
+
+	if (rc)
+		return rc;
+	while (i < k->count && strcmp(k->list[i].id, id) != 0)
+		i++;
+	if (i < k->count)
+		*out = k->list[i];
+	return i < k->count ? 0 : -ENOENT;
+}
+
+static int find_by_path(struct net *net, const struct net_bridge *bridge, const char *path,
+			struct attachment *out, struct why *why)
+{
+	struct inside in;
+	struct net_link port;
+	int rc = inside_open(&in, path);
+
+	if (rc)
+		return refuse_open(path, rc, why);
+	memset(out, 0, sizeof *out);
+	rc = find_port(net, bridge, &in, &port, out)
+		     ? explain(in.net, read_container_end(&in, &port, out), why)
+		     : -ENOENT;
+	inside_close(&in);
+	return rc;
+}
+
+int attach_find(struct net *net, const struct net_bridge *bridge, struct attach_known *known,
+		const struct detach_request *who, struct attachment *out, struct why *why)
+{
+	struct attach_known own = { 0 };
+	int rc = who->netns ? 0 : begin(net, bridge, &known, &own, why);
 
 	if (rc == 0)
-		rc = attach_list(net, bridge, &list, &count, why);
+		rc = who->netns ? find_by_path(net, bridge, who->netns, out, why)
+				: find_by_id(net, bridge, known, who->id, out, why);
+	if (rc == -ENOENT)
+		why_set(why, WHY_INVALID, "%.110s is not attached",
+			who->netns ? who->netns : who->id);
+	attach_known_fini(&own);
+	return rc;
+}
+
+/* The table follows; the plan's pointers into it end here. */
+static int carry_out_detach(struct net *net, const struct net_bridge *bridge,
+			    struct attach_known *k, const struct detach_plan *plan, struct why *why)
+{
+	int port = plan->target->ifindex;
+	int rc = plan->all ? explain(net, net_link_delete(net, port), why)
+			   : remove_cidrs(plan, why);
+	struct why unused;
+
+	if (rc == 0 && plan->all)
+		attach_known_gone(k, port);
+	else
+		(void)look_at_port(net, bridge, k, port, &unused);
+	return rc;
+}
+
+int attach_remove(struct net *net, const struct net_bridge *bridge, struct attach_known *known,
+		  const struct detach_request *req, struct detached *result, struct why *why)
+{
+	struct detached *report = mem_new(1, sizeof *report);
+	struct netns_id netns = { 0, 0 };
+	struct attach_known own;
+	struct detach_plan plan;
+	int rc = begin(net, bridge, &known, &own, why);
+
 	if (rc == 0)
-		rc = detach_plan(req, netns, list, count, &plan, why);
+		rc = req->netns ? visit(net, bridge, known, req->netns, &netns, why)
+				: look_at(net, bridge, known, req->id, NULL, NULL, 0, why);
 	if (rc == 0)
-		rc = plan.all ? explain(net, net_link_delete(net, plan.target->ifindex), why)
-			      : remove_cidrs(&plan, why);
+		rc = detach_plan(req, netns, known->list, known->count, &plan, why);
+	if (rc == 0) {
+		detach_report(&plan, report);
+		rc = carry_out_detach(net, bridge, known, &plan, why);
+	}
 	if (rc == 0 && result)
-		detach_report(&plan, result);
-	mem_free(list);
+		*result = *report;
+	attach_known_fini(&own);
+	mem_free(report);
 	return rc;
 }
 

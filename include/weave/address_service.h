@@ -119,6 +119,9 @@ struct bytes address_id(struct bytes name);
 /* The container 'id' has this address on its interface: it is its own from now on.  False when
  * another container of ours has it. */
 bool address_found(struct address_service *s, const char *id, struct ip_addr ip, struct mono now);
+/* Tells the universes whether this container, which was attached, lives. One that a job is for
+ * does. */
+void address_mark_container(struct address_service *s, const char *id, bool alive, struct mono now);
 /* Tells the universes which containers live: 'is_alive' answers for the id of every container that
  * was ever attached and has addresses.  One that a job is for lives. */
 void address_mark_living(struct address_service *s, bool (*is_alive)(void *ctx, const char *id),

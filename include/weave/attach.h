@@ -40,6 +40,38 @@ struct attachment {
  * loopback, unspecified and IPv6 link-local ones, IPv4 in the form of IPv6, and prefix 0. */
 int attach_check_cidr(struct cidr cidr, struct why *why);
 
+struct attach_hidden {
+	int ifindex;
+	char id[ATTACH_ID_MAX + 1];
+};
+
+/* What is known of the containers on one bridge, so that not all of them must be visited for each
+ * request: what attach_refresh found, and what was done since.  The entries that a decision rests
+ * on are read anew from the kernel; the rest may be old.  Zeroed is empty.  Read freely, change by
+ * functions. */
+struct attach_known {
+	struct attachment *list; /* by ifindex */
+	size_t count, room;
+	/* Those that live, but whose path leads elsewhere by now; see attach_list. */
+	struct attach_hidden *hidden;
+	size_t hidden_count, hidden_room;
+};
+
+/* Lists everything anew; on failure nothing changes. */
+int attach_refresh(struct net *net, const struct net_bridge *bridge, struct attach_known *known,
+		   struct why *why);
+void attach_known_fini(struct attach_known *known);
+/* The kernel says that this interface is gone: then so is what was attached by it. */
+void attach_known_gone(struct attach_known *known, int ifindex);
+const struct attachment *attach_known_port(const struct attach_known *known, int ifindex);
+/* Under which id the port is known, in or out of sight; NULL: it is not. */
+const char *attach_known_id(const struct attach_known *known, int ifindex);
+/* Whether a container of that id has an interface, in or out of sight. */
+bool attach_known_lives(const struct attach_known *known, const char *id);
+/* The same, of those out of sight only, and asks the kernel. */
+bool attach_is_hidden(struct net *net, const struct net_bridge *bridge, struct attach_known *known,
+		      const char *id);
+
 struct attach_request {
 	const char *id;	   /* [A-Za-z0-9][A-Za-z0-9_.:-]*, or NULL or "_": none */
 	const char *netns; /* absolute path */
@@ -51,9 +83,10 @@ struct attach_request {
 
 /* Attaches, or adds addresses to the container that is attached already; what is there already is
  * success.  Another namespace under the same id replaces the attachment of the old one (the
- * container was restarted).  'result' may be NULL. */
-int attach_add(struct net *net, const struct net_bridge *bridge, const struct attach_request *req,
-	       struct attachment *result, struct why *why);
+ * container was restarted).  'result' may be NULL; so may 'known', here and below: then all
+ * containers are visited. */
+int attach_add(struct net *net, const struct net_bridge *bridge, struct attach_known *known,
+	       const struct attach_request *req, struct attachment *result, struct why *why);
 
 /* Under which id the container of the request is known, of ATTACH_ID_MAX + 1 bytes: a namespace
  * that is attached keeps the id that it has, whatever it is called in further requests.  Refuses
@@ -71,18 +104,19 @@ struct detach_request {
 
 struct detached {
 	struct attachment left; /* what remains; cidrs_count 0 and ifindex 0: nothing */
+	int ifindex;		/* of the host's end */
 	struct mac mac;		/* of the container's end */
 	uint32_t cidrs_count;
 	struct cidr cidrs[ATTACH_CIDRS_MAX]; /* removed */
 };
 
 /* Removes addresses, all or none of those named; with the last one the interface goes. */
-int attach_remove(struct net *net, const struct net_bridge *bridge,
+int attach_remove(struct net *net, const struct net_bridge *bridge, struct attach_known *known,
 		  const struct detach_request *req, struct detached *result, struct why *why);
 
 /* The attachment that such a request is about; -ENOENT: there is none. */
-int attach_find(struct net *net, const struct net_bridge *bridge, const struct detach_request *who,
-		struct attachment *out, struct why *why);
+int attach_find(struct net *net, const struct net_bridge *bridge, struct attach_known *known,
+		const struct detach_request *who, struct attachment *out, struct why *why);
 
 /* All attachments, in order of host interface index; mem_free(*list).  On the way
  * veths that were never finished are removed, and those that lost the bridge plugged in again.  A
@@ -90,15 +124,6 @@ int attach_find(struct net *net, const struct net_bridge *bridge, const struct d
  * namespace is named anew, by attach_add or attach_remove. */
 int attach_list(struct net *net, const struct net_bridge *bridge, struct attachment **list,
 		size_t *count, struct why *why);
-
-struct attach_id {
-	char text[ATTACH_ID_MAX + 1];
-};
-
-/* The ids of all containers that have an interface, also of those that attach_list leaves out;
- * mem_free(*ids).  The kernel takes the interface away with the container. */
-int attach_ids(struct net *net, const struct net_bridge *bridge, struct attach_id **ids,
-	       size_t *count, struct why *why);
 
 /* Gives both ends of all attachments this MTU; goes on after a failure and reports the first. */
 int attach_set_mtu(struct net *net, const struct net_bridge *bridge, uint32_t mtu, struct why *why);

@@ -17,6 +17,7 @@
 struct fixture {
 	struct net *net;
 	struct net_bridge bridge;
+	struct attach_known known; /* as the daemon keeps it */
 	struct {
 		int fd;
 		char path[64];
@@ -49,6 +50,7 @@ static int close_all(void **state)
 	for (int i = 0; i < CONTAINERS; i++)
 		if (f->containers[i].fd >= 0)
 			close(f->containers[i].fd);
+	attach_known_fini(&f->known);
 	net_close(f->net);
 	mem_free(f);
 	return 0;
@@ -68,7 +70,7 @@ static int attach(struct fixture *f, int index, const char *id, const char *firs
 		cidrs[r.cidrs_count++] = cidr_of(first);
 	if (second)
 		cidrs[r.cidrs_count++] = cidr_of(second);
-	return attach_add(f->net, &f->bridge, &r, a, why);
+	return attach_add(f->net, &f->bridge, &f->known, &r, a, why);
 }
 
 static int detach(struct fixture *f, const char *id, const char *cidr, struct detached *d,
@@ -82,7 +84,7 @@ static int detach(struct fixture *f, const char *id, const char *cidr, struct de
 		r.cidrs = &c;
 		r.cidrs_count = 1;
 	}
-	return attach_remove(f->net, &f->bridge, &r, d, why);
+	return attach_remove(f->net, &f->bridge, &f->known, &r, d, why);
 }
 
 static size_t ports_count(struct fixture *f)
@@ -95,12 +97,29 @@ static size_t ports_count(struct fixture *f)
 	return count - 1; /* the capture pair's */
 }
 
+/* What is there; and what the table says after it was told of interfaces that are gone. */
 static size_t list(struct fixture *f, struct attachment **list)
 {
 	struct why why;
 	size_t count;
 
 	WHY_OK(why, attach_list(f->net, &f->bridge, list, &count, &why));
+	assert_int_equal(f->known.count, count);
+	for (size_t i = 0; i < count; i++) {
+		const struct attachment *a = &f->known.list[i], *b = &(*list)[i];
+
+		assert_int_equal(a->ifindex, b->ifindex);
+		assert_int_equal(a->container_ifindex, b->container_ifindex);
+		assert_string_equal(a->id, b->id);
+		assert_string_equal(a->netns, b->netns);
+		assert_true(mac_equal(a->mac, b->mac));
+		assert_int_equal(a->mtu, b->mtu);
+		assert_int_equal(a->cidrs_count, b->cidrs_count);
+		for (uint32_t k = 0; k < a->cidrs_count; k++) {
+			assert_int_equal(a->cidrs[k].prefix, b->cidrs[k].prefix);
+			assert_int_equal(ip_compare(a->cidrs[k].ip, b->cidrs[k].ip), 0);
+		}
+	}
 	return count;
 }
 
@@ -208,7 +227,7 @@ static void route_and_mtu_as_asked(void **state)
 	char text[200];
 	struct why why;
 
-	WHY_OK(why, attach_add(f->net, &f->bridge, &r, &a, &why));
+	WHY_OK(why, attach_add(f->net, &f->bridge, &f->known, &r, &a, &why));
 	assert_int_equal(a.mtu, 1300);
 	assert_int_equal(a.cidrs_count, 0);
 	assert_false(has_multicast_route(f, 0));
@@ -230,13 +249,13 @@ static void refusals_change_nothing(void **state)
 
 	WHY_OK(why, attach(f, 0, "c1", "10.2.1.1/24", NULL, &a, &why));
 	snprintf(own, sizeof own, "/proc/self/ns/net");
-	assert_int_equal(attach_add(f->net, &f->bridge, &r, &a, &why), -EINVAL);
+	assert_int_equal(attach_add(f->net, &f->bridge, &f->known, &r, &a, &why), -EINVAL);
 	assert_non_null(strstr(why.text, "host's own"));
 	snprintf(own, sizeof own, "/etc/passwd");
-	assert_int_equal(attach_add(f->net, &f->bridge, &r, &a, &why), -EINVAL);
+	assert_int_equal(attach_add(f->net, &f->bridge, &f->known, &r, &a, &why), -EINVAL);
 	assert_non_null(strstr(why.text, "/etc/passwd is not a network namespace"));
 	snprintf(own, sizeof own, "/nowhere");
-	assert_int_equal(attach_add(f->net, &f->bridge, &r, &a, &why), -ENOENT);
+	assert_int_equal(attach_add(f->net, &f->bridge, &f->known, &r, &a, &why), -ENOENT);
 	assert_int_equal(attach(f, 1, "c2", "10.2.1.2/24", "10.2.1.1/24", &a, &why), -EEXIST);
 	assert_string_equal(why.text, "10.2.1.1 is taken already, by c1");
 	assert_int_equal(attach(f, 1, "c2", "10.2.1.2/24", "10.2.1.0/24", &a, &why), -EINVAL);
@@ -245,7 +264,7 @@ static void refusals_change_nothing(void **state)
 	/* And the path of a file that is open for something else. */
 	fd = open("/dev/null", O_RDONLY);
 	namespace_path(fd, own, sizeof own);
-	assert_int_equal(attach_add(f->net, &f->bridge, &r, &a, &why), -EINVAL);
+	assert_int_equal(attach_add(f->net, &f->bridge, &f->known, &r, &a, &why), -EINVAL);
 	close(fd);
 }
 
@@ -280,15 +299,15 @@ static void failure_half_way_is_undone(void **state)
 	/* Below 1280 bytes there is no IPv6. */
 	r.cidrs = cidrs;
 	r.cidrs_count = 2;
-	assert_true(attach_add(f->net, &f->bridge, &r, &a, &why) < 0);
+	assert_true(attach_add(f->net, &f->bridge, &f->known, &r, &a, &why) < 0);
 	assert_non_null(strstr(why.text, "fd00::1/64"));
 	assert_int_equal(ports_count(f), 0);
 	assert_string_equal(inside(f, 0, text, sizeof text), "-");
 	r.cidrs_count = 1;
-	WHY_OK(why, attach_add(f->net, &f->bridge, &r, &a, &why));
+	WHY_OK(why, attach_add(f->net, &f->bridge, &f->known, &r, &a, &why));
 	r.cidrs_count = 2;
 	cidrs[0] = cidr_of("10.2.1.2/24");
-	assert_true(attach_add(f->net, &f->bridge, &r, &a, &why) < 0);
+	assert_true(attach_add(f->net, &f->bridge, &f->known, &r, &a, &why) < 0);
 	assert_string_equal(inside(f, 0, text, sizeof text), "10.2.1.1/24");
 }
 
@@ -358,7 +377,7 @@ static void attachments_are_found_again(void **state)
 	assert_true(mac_equal(found[1].mac, a.mac));
 	assert_int_equal(found[1].cidrs_count, 1);
 	mem_free(found);
-	WHY_OK(why, attach_remove(f->net, &f->bridge, &by_path, &d, &why));
+	WHY_OK(why, attach_remove(f->net, &f->bridge, &f->known, &by_path, &d, &why));
 	assert_int_equal(list(f, &found), 1);
 	mem_free(found);
 }
@@ -410,14 +429,14 @@ static void a_namespace_keeps_its_id(void **state)
 	assert_string_equal(identity(f, 0, "other"), "c1");
 	assert_string_equal(identity(f, 0, NULL), "c1");
 	assert_string_equal(identity(f, 1, "c2"), "c2"); /* it had none */
-	WHY_OK(why, attach_find(f->net, &f->bridge, &who, &a, &why));
+	WHY_OK(why, attach_find(f->net, &f->bridge, &f->known, &who, &a, &why));
 	assert_string_equal(a.id, "c1");
 	assert_int_equal(a.cidrs_count, 1);
 	who = (struct detach_request){ .id = "c1" };
-	WHY_OK(why, attach_find(f->net, &f->bridge, &who, &a, &why));
+	WHY_OK(why, attach_find(f->net, &f->bridge, &f->known, &who, &a, &why));
 	assert_string_equal(a.netns, f->containers[0].path);
 	who.id = "other";
-	assert_int_equal(attach_find(f->net, &f->bridge, &who, &a, &why), -ENOENT);
+	assert_int_equal(attach_find(f->net, &f->bridge, &f->known, &who, &a, &why), -ENOENT);
 	assert_non_null(strstr(why.text, "other is not attached"));
 	assert_int_equal(attach_identity(f->net, &f->bridge, &bad, known, &why), -EINVAL);
 	bad = (struct attach_request){ .id = "c1", .netns = "/nowhere" };
@@ -440,6 +459,7 @@ static void leftovers_are_cleaned(void **state)
 	half.peer_netns = f->containers[1].fd;
 	NET_OK(f->net, net_veth_create(f->net, &half));
 	NET_OK(f->net, net_veth_create(f->net, &foreign));
+	WHY_OK(why, attach_refresh(f->net, &f->bridge, &f->known, &why));
 	WHY_OK(why, attach(f, 0, "c1", "10.2.1.1/24", NULL, &a, &why));
 	assert_int_equal(ports_count(f), 2);
 	assert_int_equal(list(f, &found), 1);
@@ -463,8 +483,6 @@ static void container_whose_path_is_gone_keeps_its_network(void **state)
 	struct attachment a, *found;
 	struct detach_request by_path = { 0 };
 	struct detached d;
-	struct attach_id *ids;
-	size_t ids_count;
 	struct why why;
 	int port;
 
@@ -472,14 +490,13 @@ static void container_whose_path_is_gone_keeps_its_network(void **state)
 	port = a.ifindex;
 	/* As when the process by whose number it was attached has ended, and others live on. */
 	lose_path_of_first(f);
+	/* It lives: its addresses are not free. */
+	assert_true(attach_is_hidden(f->net, &f->bridge, &f->known, "c1"));
+	assert_true(attach_known_lives(&f->known, "c1"));
+	assert_string_equal(attach_known_id(&f->known, port), "c1");
 	assert_int_equal(list(f, &found), 0);
 	mem_free(found);
 	assert_int_equal(ports_count(f), 1);
-	/* It lives: its addresses are not free. */
-	WHY_OK(why, attach_ids(f->net, &f->bridge, &ids, &ids_count, &why));
-	assert_int_equal(ids_count, 1);
-	assert_string_equal(ids[0].text, "c1");
-	mem_free(ids);
 	/* Named anew it is seen again, with its addresses ... */
 	WHY_OK(why, attach(f, 2, "c1", "10.2.1.1/24", NULL, &a, &why));
 	assert_int_equal(a.ifindex, port);
@@ -488,7 +505,7 @@ static void container_whose_path_is_gone_keeps_its_network(void **state)
 	mem_free(found);
 	/* ... and can be detached. */
 	by_path.netns = f->containers[2].path;
-	WHY_OK(why, attach_remove(f->net, &f->bridge, &by_path, &d, &why));
+	WHY_OK(why, attach_remove(f->net, &f->bridge, &f->known, &by_path, &d, &why));
 	assert_int_equal(ports_count(f), 0);
 }
 
@@ -510,12 +527,16 @@ static void restarted_container_replaces_one_out_of_sight(void **state)
 static void path_of_another_namespace_is_not_ours(void **state)
 {
 	struct fixture *f = *state;
+	struct detach_request who = { .id = "c1" };
 	struct attachment a, *found;
 	struct why why;
 
 	WHY_OK(why, attach(f, 0, "c1", "10.2.1.1/24", NULL, &a, &why));
 	/* The path now leads to a younger namespace. */
 	assert_true(dup2(f->containers[1].fd, f->containers[0].fd) >= 0);
+	assert_int_equal(f->known.count, 1);
+	assert_int_equal(attach_find(f->net, &f->bridge, &f->known, &who, &a, &why), -ENOENT);
+	assert_true(attach_is_hidden(f->net, &f->bridge, &f->known, "c1"));
 	assert_int_equal(list(f, &found), 0);
 	mem_free(found);
 }
@@ -566,6 +587,41 @@ static void attach_announces(void **state)
 	assert_true(nd);
 }
 
+/* Decisions rest on what is so, not on what was so when somebody looked last. */
+static void old_knowledge_is_looked_at_again(void **state)
+{
+	struct fixture *f = *state;
+	struct attachment a, *found;
+	struct net_link port;
+	struct detached d;
+	char text[200];
+	struct why why;
+	struct net *net;
+
+	WHY_OK(why, attach(f, 0, "c1", "10.2.1.1/24", NULL, &a, &why));
+	/* Its administrator gave up one address for another: one is free, nobody holds two. */
+	assert_int_equal(net_open_at(&net, f->containers[0].fd), 0);
+	NET_OK(net, net_address_remove(net, a.container_ifindex, cidr_of("10.2.1.1/24")));
+	NET_OK(net, net_address_add(net, a.container_ifindex, cidr_of("10.2.1.9/24")));
+	net_close(net);
+	WHY_OK(why, attach(f, 1, "c2", "10.2.1.1/24", NULL, &a, &why));
+	assert_int_equal(attach(f, 1, "c2", "10.2.1.9/24", NULL, &a, &why), -EEXIST);
+	assert_int_equal(list(f, &found), 2);
+	mem_free(found);
+	/* The port of one is gone, and nobody has told us yet. */
+	NET_OK(f->net, net_link_get(f->net, f->known.list[0].ifindex, &port));
+	NET_OK(f->net, net_link_delete(f->net, port.ifindex));
+	assert_int_equal(detach(f, "c1", NULL, &d, &why), -ENOENT);
+	assert_false(attach_known_lives(&f->known, "c1"));
+	WHY_OK(why, attach(f, 0, "c1", "10.2.1.9/24", NULL, &a, &why));
+	assert_string_equal(inside(f, 0, text, sizeof text), "10.2.1.9/24");
+	/* Somebody else attached it: then we hear of it by its namespace. */
+	attach_known_fini(&f->known);
+	WHY_OK(why, attach(f, 0, "other", "10.2.1.8/24", NULL, &a, &why));
+	assert_string_equal(a.id, "c1");
+	assert_int_equal(a.cidrs_count, 2);
+}
+
 /* Two containers really reach each other the moment both calls are back. */
 static void containers_talk(void **state)
 {
@@ -613,6 +669,7 @@ static void calls_leak_nothing(void **state)
 	fd_after = dup(0);
 	close(fd_after);
 	assert_int_equal(fd_before, fd_after);
+	attach_known_fini(&f->known);
 	assert_int_equal(mem_in_use(), memory);
 }
 
@@ -637,6 +694,7 @@ int main(void)
 		TEST(path_of_another_namespace_is_not_ours),
 		TEST(restarted_container_comes_back),
 		TEST(attach_announces),
+		TEST(old_knowledge_is_looked_at_again),
 		TEST(containers_talk),
 		TEST(calls_leak_nothing),
 	};

@@ -53,7 +53,7 @@ static void open_container(struct fixture *f)
 
 	f->container = new_namespace();
 	namespace_path(f->container, f->container_path, sizeof f->container_path);
-	WHY_OK(why, attach_add(f->net, &f->bridge, &r, NULL, &why));
+	WHY_OK(why, attach_add(f->net, &f->bridge, NULL, &r, NULL, &why));
 }
 
 static int open_all(void **state)
@@ -250,7 +250,7 @@ static void refusals_change_nothing(void **state)
 	assert_false(on_bridge(f, "10.2.1.100/24"));
 	assert_false(table_exists());
 	WHY_OK(why, expose_add(f->net, &f->bridge, &set, two, 1, &why));
-	assert_int_equal(attach_add(f->net, &f->bridge, &r, NULL, &why), -EEXIST);
+	assert_int_equal(attach_add(f->net, &f->bridge, NULL, &r, NULL, &why), -EEXIST);
 }
 
 /* The kernel takes the addresses but refuses the rules: here because of the table's name,
