@@ -147,8 +147,8 @@ bool bridge_watch_open_capture(struct daemon *d, struct why *why);
  * millisecond for each container.  Or in a moment, with whatever else makes that necessary. */
 void bridge_watch_relist(struct daemon *d);
 void bridge_watch_relist_soon(struct daemon *d);
-/* The same for one container that was attached, or got or lost addresses; for one that was detached;
- * and for the host's own addresses. */
+/* The same for one container that was attached, or got or lost addresses; for one that was
+ * detached; and for the host's own addresses. */
 void bridge_watch_attached(struct daemon *d, const struct attachment *a);
 void bridge_watch_detached(struct daemon *d, int ifindex, const char *id);
 void bridge_watch_exposed(struct daemon *d);

@@ -31,7 +31,7 @@ int read_container_end(struct inside *in, const struct net_link *port, struct at
 bool find_port(struct net *net, const struct net_bridge *bridge, struct inside *in,
 	       struct net_link *port, struct attachment *a);
 
-/* ---- the few entries that a decision rests on, read anew: 0 or a negative errno with 'why' ---- */
+/* ---- the few entries that a decision rests on, read anew; 0 or a negative errno ---- */
 
 /* What is in this namespace.  A container that is out of sight is seen again when somebody names
  * its namespace anew: its port takes 'path' for the one that leads elsewhere. */
