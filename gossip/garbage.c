@@ -159,11 +159,7 @@ static uint64_t last_generation(const struct garbage *g, peer_name peer)
 
 	for (const struct entry *e = store_next_of(g->store, peer, NULL); e;
 	     e = store_next_of(g->store, peer, e)) {
-		uint8_t kind = e->view.kind;
-
-		if ((kind == KIND_PEER || kind == KIND_LINK || kind == KIND_ENDPOINT ||
-		     kind == KIND_NAME || kind == KIND_SPACE) &&
-		    e->view.generation > last)
+		if (kind_has_one_writer(e->view.kind) && e->view.generation > last)
 			last = e->view.generation;
 	}
 	return last;

@@ -14,13 +14,6 @@
 
 #include "entry_wire.h"
 
-/* Kinds whose single writer is in the key: the self-entry rule is about these. */
-static bool is_judged(uint8_t kind)
-{
-	return kind == KIND_PEER || kind == KIND_LINK || kind == KIND_ENDPOINT ||
-	       kind == KIND_NAME || kind == KIND_SPACE;
-}
-
 /* ---- what we want known ---- */
 
 static uint64_t own_hash(const struct gossip *g, uint8_t kind, struct bytes key)
@@ -310,7 +303,7 @@ static void sweep_former_life(struct gossip *g)
 		struct bytes k = { key, e->view.key.size };
 
 		next = store_next_of(g->store, g->config.name, e);
-		if (e->view.flags & ENTRY_TOMBSTONE || !is_judged(e->view.kind) ||
+		if (e->view.flags & ENTRY_TOMBSTONE || !kind_has_one_writer(e->view.kind) ||
 		    own_find(g, e->view.kind, e->view.key))
 			continue;
 		memcpy(key, e->view.key.data, k.size);
@@ -350,7 +343,7 @@ static void merge(struct conn *c, const struct entry_view *e)
 	bool retraction = e->kind == KIND_LINK && is_retraction(g, e, &down);
 	enum store_result result;
 
-	if (e->writer == g->config.name && is_judged(e->kind))
+	if (e->writer == g->config.name && kind_has_one_writer(e->kind))
 		result = merge_in_our_name(c, e);
 	else
 		result = store_merge(g->store, e, c->id, g->now);

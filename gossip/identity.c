@@ -14,12 +14,6 @@ static bool outlives_a_restart(uint8_t kind)
 	return kind == KIND_ENDPOINT || kind == KIND_NAME;
 }
 
-static bool is_judged(uint8_t kind)
-{
-	return kind == KIND_PEER || kind == KIND_LINK || kind == KIND_SPACE ||
-	       outlives_a_restart(kind);
-}
-
 bool identity_is_stale(const struct identity *id, const struct entry_view *e)
 {
 	return outlives_a_restart(e->kind) && e->generation < id->floor;
@@ -137,7 +131,7 @@ enum identity_verdict identity_judge(struct identity *id, const struct entry_vie
 	bool above;
 
 	MUST(incoming->writer == id->name);
-	if (!is_judged(incoming->kind))
+	if (!kind_has_one_writer(incoming->kind))
 		return IDENTITY_OURS;
 	if (incoming->generation > id->highest)
 		id->highest = incoming->generation;

@@ -386,13 +386,6 @@ static void replace(struct store *s, struct entry *old, const struct entry_view 
 
 /* ---- merging ---- */
 
-/* What a `gone` deletes: the rest outlives its writer. */
-static bool dies_with_writer(uint8_t kind)
-{
-	return kind == KIND_PEER || kind == KIND_LINK || kind == KIND_ENDPOINT ||
-	       kind == KIND_NAME || kind == KIND_SPACE;
-}
-
 static bool fits(const struct store *s, const struct entry *old, const struct store_writer *w,
 		 const struct entry_view *e)
 {
@@ -426,7 +419,7 @@ static enum store_result decide(struct store *s, const struct entry *old,
 		return STORE_OLDER;
 	}
 	w = find_writer(s, e->writer);
-	if (w && w->refused && e->generation <= w->refused_until && dies_with_writer(e->kind)) {
+	if (w && w->refused && e->generation <= w->refused_until && kind_has_one_writer(e->kind)) {
 		s->counters.refused_gone++;
 		return STORE_REFUSED;
 	}
@@ -553,7 +546,7 @@ void store_refuse_until(struct store *s, peer_name writer, uint64_t generation)
 		struct entry *e = list_entry(l, struct entry, by_writer);
 
 		next = l->next;
-		if (dies_with_writer(e->view.kind) && e->view.generation <= generation)
+		if (kind_has_one_writer(e->view.kind) && e->view.generation <= generation)
 			drop(s, e);
 	}
 	w->entries_count--;

@@ -21,6 +21,9 @@ struct tree {
 	struct topology_broadcast broadcast;
 	peer_name *children;
 	uint32_t children_room;
+	/* By slot; only when somebody asked for them in this version. */
+	uint32_t *branches;
+	uint32_t branches_count; /* 0: not known */
 };
 
 /* Nodes that nobody speaks of any more stay until the next update, so that what the last update
@@ -151,8 +154,10 @@ static void free_node(struct topology *t, struct node *n)
 	t->graph[n->slot] = (struct routes_node){ 0 };
 	t->slots[n->slot] = NULL;
 	t->free_slots[t->free_count++] = n->slot;
-	if (n->tree)
+	if (n->tree) {
 		mem_free(n->tree->children);
+		mem_free(n->tree->branches);
+	}
 	mem_free(n->tree);
 	mem_free(n->links);
 	mem_free(n);
@@ -576,6 +581,7 @@ static void compute_tree(struct topology *t, struct node *origin)
 	tree->graph_version = t->graph_version;
 	tree->broadcast.parent = PEER_NAME_NONE;
 	tree->broadcast.children_count = 0;
+	tree->branches_count = 0;
 	routes_search(&t->other, t->graph, t->slots_count, origin->slot);
 	if (t->other.parent[me] == ROUTES_NONE)
 		return;
@@ -602,6 +608,40 @@ const struct topology_broadcast *topology_broadcast(struct topology *t, peer_nam
 		n->tree = mem_new(1, sizeof *n->tree);
 	compute_tree(t, n);
 	return &n->tree->broadcast;
+}
+
+/* Nodes come nearest to the origin first, so that of a parent is known before. */
+static void compute_branches(struct topology *t, const struct node *origin)
+{
+	struct routes_search *s = &t->other;
+	struct tree *tree = origin->tree;
+	uint32_t me = t->self->slot, child = 0;
+
+	tree->branches = mem_resize(tree->branches, t->slots_count, sizeof(uint32_t));
+	memset(tree->branches, 0xff, t->slots_count * sizeof(uint32_t));
+	tree->branches_count = t->slots_count;
+	routes_search(s, t->graph, t->slots_count, origin->slot);
+	for (uint32_t i = 0; i < s->order_count; i++) {
+		uint32_t slot = s->order[i], parent = s->parent[slot];
+
+		if (slot == me || parent == slot)
+			continue;
+		tree->branches[slot] = parent == me ? child++ : tree->branches[parent];
+	}
+}
+
+uint32_t topology_branch(struct topology *t, peer_name origin, peer_name peer)
+{
+	const struct node *from = find(t, origin), *to = find(t, peer);
+
+	if (!from || !to)
+		return TOPOLOGY_NO_BRANCH;
+	topology_broadcast(t, origin);
+	if (!from->tree->branches_count)
+		compute_branches(t, from);
+	/* One that came since the last update has no place in the graph yet. */
+	return to->slot < from->tree->branches_count ? from->tree->branches[to->slot]
+						     : TOPOLOGY_NO_BRANCH;
 }
 
 /* ---- invariants ---- */
@@ -656,6 +696,7 @@ static void check_tree(struct topology *t, const struct node *origin)
 	for (uint32_t i = 0; i < b->children_count; i++) {
 		MUST(b->children[i] > last && b->children[i] != b->parent);
 		MUST(has_edge(t, t->self->slot, find(t, b->children[i])->slot));
+		MUST(topology_branch(t, origin->peer.info.name, b->children[i]) == i);
 		last = b->children[i];
 	}
 }

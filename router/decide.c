@@ -45,7 +45,8 @@ static void from_bridge(const struct snapshot *s, const struct decide_input *in,
 		out->destination = in->where;
 		forward_to(out, snapshot_route(s, in->where));
 	} else {
-		const struct snapshot_tree *tree = snapshot_route(s, self)->tree;
+		const struct snapshot_tree *tree = snapshot_tree(s, snapshot_route(s, self),
+								 in->segment);
 
 		MUST(tree);
 		forward_along(out, tree);
@@ -54,21 +55,23 @@ static void from_bridge(const struct snapshot *s, const struct decide_input *in,
 	}
 }
 
-static void broadcast_from_peer(const struct decide_input *in, const struct snapshot_route *origin,
-				struct verdict *out)
+static void broadcast_from_peer(const struct snapshot *s, const struct decide_input *in,
+				const struct snapshot_route *origin, struct verdict *out)
 {
-	MUST(origin->tree);
-	if (origin->tree->parent != in->via) {
+	const struct snapshot_tree *tree = snapshot_tree(s, origin, in->segment);
+
+	MUST(tree);
+	if (tree->parent != in->via) {
 		drop(out, DROP_NOT_PARENT);
 		return;
 	}
 	out->to_bridge = true;
-	if (!origin->tree->hops_count && !origin->tree->dead)
+	if (!tree->hops_count && !tree->dead)
 		return;
 	if (in->hop_limit <= 1)
 		drop(out, DROP_HOP_LIMIT);
 	else
-		forward_along(out, origin->tree);
+		forward_along(out, tree);
 }
 
 static void relay(const struct snapshot *s, const struct decide_input *in, struct verdict *out)
@@ -97,7 +100,7 @@ static void from_peer(const struct snapshot *s, const struct decide_input *in, s
 	else if (!origin || !origin->reachable)
 		drop(out, DROP_UNKNOWN_ORIGIN);
 	else if (in->destination == PEER_NAME_NONE)
-		broadcast_from_peer(in, origin, out);
+		broadcast_from_peer(s, in, origin, out);
 	else if (in->destination == snapshot_self(s))
 		out->to_bridge = true;
 	else

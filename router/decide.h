@@ -46,7 +46,7 @@ struct verdict {
 	uint32_t dead_hops; /* children that cannot be sent to at the moment */
 };
 
-/* For a broadcast the tree of the origin must have been wanted (snapshot_want). */
+/* For a broadcast the tree of the origin in that segment must have been wanted (snapshot_want). */
 void decide(const struct snapshot *s, const struct decide_input *in, struct verdict *out);
 
 #endif

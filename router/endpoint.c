@@ -35,7 +35,8 @@ static void on_change(void *ctx, const struct entry_view *before, const struct e
 }
 
 struct endpoints *endpoints_new(peer_name self, struct store *store,
-				const struct topology *topology, uint64_t seed)
+				const struct topology *topology, const struct networks *networks,
+				uint64_t seed)
 {
 	struct endpoints *e = mem_new(1, sizeof *e);
 	struct rng rng = { seed };
@@ -49,6 +50,7 @@ struct endpoints *endpoints_new(peer_name self, struct store *store,
 
 	e->self = self;
 	e->topology = topology;
+	e->networks = networks;
 	e->key.k0 = rng_u64(&rng);
 	e->key.k1 = rng_u64(&rng);
 	list_init(&e->learned[0]);
@@ -252,6 +254,25 @@ void endpoints_detach(struct endpoints *e, uint32_t segment, struct mac mac)
 	if (r->published)
 		queue_publish(e, r);
 	record_release(e, r);
+}
+
+void endpoints_leave(struct endpoints *e, uint32_t segment)
+{
+	/* From the end: what is freed takes the last one to its place. */
+	for (size_t i = e->records_count; i-- > 0;) {
+		struct record *r = e->records[i];
+
+		if (r->segment != segment)
+			continue;
+		if (r->origin)
+			record_forget_seen(e, r);
+		if (r->attached)
+			endpoints_detach(e, segment, r->mac);
+		else if (r->learned)
+			drop_learned(e, r);
+		else
+			record_release(e, r);
+	}
 }
 
 /* Adds what 'rate' tokens in 'per_ms' have brought since '*at'. */
@@ -485,15 +506,15 @@ bool endpoints_at(struct endpoints *e, size_t index, struct endpoint_view *view)
 void endpoints_track(struct endpoints *e)
 {
 	e->tracking = true;
-	e->tracked_version = topology_version(e->topology);
+	e->tracked_version = record_version(e);
 	for (size_t i = 0; i < e->records_count; i++)
 		record_touch(e, e->records[i]);
 }
 
-/* Who can be reached decides which claims count. */
-static void touch_by_topology(struct endpoints *e)
+/* Who can be reached, and means the same, decides which claims count. */
+static void touch_by_version(struct endpoints *e)
 {
-	uint64_t version = topology_version(e->topology);
+	uint64_t version = record_version(e);
 
 	if (e->tracked_version == version)
 		return;
@@ -507,7 +528,7 @@ bool endpoints_next_changed(struct endpoints *e, struct endpoint_view *view)
 {
 	struct record *r;
 
-	touch_by_topology(e);
+	touch_by_version(e);
 	if (list_empty(&e->touched))
 		return false;
 	r = list_entry(e->touched.next, struct record, touched_link);

@@ -3,7 +3,8 @@
  * Pure; loop thread.  A view on three sources, best first:
  *   local     attached containers, and MACs learned from frames of our bridge; published
  *   claims    what other peers published (kind ENDPOINT): the highest claim wins, then the lowest
- *             name; only of writers that can be reached now and down to the floor they announce
+ *             name; only of writers that can be reached now, down to the floor they announce, and
+ *             that mean the same network by the segment
  *   seen      MACs in frames that came from another peer and that nobody publishes
  * Looking up is one hash; nothing is allocated for a MAC already known.
  *
@@ -29,6 +30,7 @@
 #include <weave/topology.h>
 
 #include "kind_endpoint.h"
+#include "networks.h"
 
 #define ENDPOINT_IDLE_MS (10u * 60u * 1000u)
 #define ENDPOINT_CLAIM_APART_MS 1000u
@@ -45,7 +47,8 @@
 struct endpoints;
 
 struct endpoints *endpoints_new(peer_name self, struct store *store,
-				const struct topology *topology, uint64_t seed);
+				const struct topology *topology, const struct networks *networks,
+				uint64_t seed);
 void endpoints_free(struct endpoints *e);
 
 /* Moves are counted and times taken here; call before anything else in a turn. */
@@ -55,6 +58,9 @@ void endpoints_now(struct endpoints *e, struct mono now);
 bool endpoints_attach(struct endpoints *e, uint32_t segment, struct mac mac,
 		      const struct ip_addr *ips, size_t ips_count);
 void endpoints_detach(struct endpoints *e, uint32_t segment, struct mac mac);
+
+/* The segment was closed here: all that was local there, and all that was seen, is forgotten. */
+void endpoints_leave(struct endpoints *e, uint32_t segment);
 
 enum endpoint_source {
 	ENDPOINT_SOURCE_OK,	 /* lives here, by our view */

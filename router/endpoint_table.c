@@ -97,11 +97,18 @@ void record_touch(struct endpoints *e, struct record *r)
 		list_append(&e->touched, &r->touched_link);
 }
 
-static bool is_visible(const struct endpoints *e, const struct claim *c)
+uint64_t record_version(const struct endpoints *e)
+{
+	/* Both only rise, and so does the sum. */
+	return topology_version(e->topology) + networks_contests(e->networks);
+}
+
+static bool is_visible(const struct endpoints *e, const struct record *r, const struct claim *c)
 {
 	const struct topology_peer *p;
 
-	if (!topology_reachable(e->topology, c->peer))
+	if (!topology_reachable(e->topology, c->peer) ||
+	    !networks_agrees(e->networks, r->segment, c->peer))
 		return false;
 	p = topology_peer(e->topology, c->peer);
 	return p && p->known && c->generation >= p->info.floor;
@@ -120,13 +127,13 @@ const struct claim *record_best(struct endpoints *e, struct record *r)
 
 	if (!r->claims)
 		return NULL;
-	version = topology_version(e->topology);
+	version = record_version(e);
 	if (r->best_known && r->best_version == version &&
 	    mono_elapsed(r->best_at, e->now) < BEST_VALID_MS)
 		return r->best;
 	r->best = NULL;
 	for (struct claim *c = r->claims; c; c = c->next)
-		if (is_visible(e, c) && (!r->best || outbids(c, r->best)))
+		if (is_visible(e, r, c) && (!r->best || outbids(c, r->best)))
 			r->best = c;
 	r->best_known = true;
 	r->best_version = version;

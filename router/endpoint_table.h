@@ -35,7 +35,7 @@ struct record {
 
 	struct claim *claims;
 	struct claim *best;    /* among visible ones, as of best_version and best_at */
-	uint64_t best_version; /* of the topology; valid if best_known */
+	uint64_t best_version; /* record_version; valid if best_known */
 	struct mono best_at;
 	bool best_known;
 
@@ -63,6 +63,7 @@ struct record {
 struct endpoints {
 	peer_name self;
 	const struct topology *topology;
+	const struct networks *networks;
 	struct hash_key key;
 	struct mono now;
 	struct table table;
@@ -74,7 +75,7 @@ struct endpoints {
 	struct list pending, changed;
 	struct list touched; /* for the mirror, while 'tracking' */
 	bool tracking;
-	uint64_t tracked_version; /* of the topology */
+	uint64_t tracked_version; /* record_version */
 	size_t local_count, seen_count;
 	uint64_t publish_tokens, publish_tokens_day;
 	struct mono publish_at, publish_day_at;
@@ -89,6 +90,8 @@ void record_free(struct endpoints *e, struct record *r);
 /* Where it lives may be another place now. */
 void record_touch(struct endpoints *e, struct record *r);
 
+/* Rises when other claims may be seen than before. */
+uint64_t record_version(const struct endpoints *e);
 /* The best claim that can be seen now, or NULL. */
 const struct claim *record_best(struct endpoints *e, struct record *r);
 uint32_t record_claim_max(const struct record *r);

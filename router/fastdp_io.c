@@ -194,6 +194,8 @@ void fastdp_io_flush(struct fastdp_io *f)
 		case FASTDP_OP_ADDRESS:
 			fastdp_do_address(f, &op);
 			break;
+		case FASTDP_OP_SEGMENT:
+			break;
 		case FASTDP_OP_PING:
 			do_ping(f, &op);
 			break;

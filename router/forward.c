@@ -225,6 +225,11 @@ void router_on_frame(struct router *r, uint32_t segment, struct bytes raw, struc
 	r->now = now;
 	r->counters.from_bridge++;
 	r->counters.bytes_from_bridge += raw.size;
+	/* Closed a moment ago. */
+	if (!networks_is_open(r->networks, segment)) {
+		router_drop(r, DROP_UNKNOWN_SEGMENT);
+		return;
+	}
 	if (raw.size > FRAME_DATA_MAX || !frame_parse(&f, raw)) {
 		router_drop(r, DROP_MALFORMED);
 		return;
@@ -238,7 +243,7 @@ void router_on_frame(struct router *r, uint32_t segment, struct bytes raw, struc
 	if (!mac_is_group(f.to))
 		in.where = endpoints_find(r->endpoints, in.segment, f.to);
 	if (in.where == PEER_NAME_NONE)
-		snapshot_want(r->snapshot, r->topology, r->config.self);
+		snapshot_want(r->snapshot, r->topology, r->networks, r->config.self, segment);
 	decide(r->snapshot, &in, &v);
 	tell_too_big(r, segment, &f, &v, now);
 	router_carry_out(r, &v, in.segment, raw, now);

@@ -12,7 +12,7 @@ static void on_frame_record(struct router *r, struct sleeve_path *p, const struc
 	struct decide_input in = {
 		.side = DECIDE_FROM_PEER,
 		.segment = f->segment,
-		.open = f->segment == SEGMENT_DEFAULT,
+		.open = networks_takes(r->networks, f->segment, f->origin),
 		.via = p->peer,
 		.origin = f->origin,
 		.destination = f->destination,
@@ -30,7 +30,7 @@ static void on_frame_record(struct router *r, struct sleeve_path *p, const struc
 	in.to = view.to;
 	in.from = view.from;
 	if (f->destination == PEER_NAME_NONE)
-		snapshot_want(r->snapshot, r->topology, f->origin);
+		snapshot_want(r->snapshot, r->topology, r->networks, f->origin, f->segment);
 	decide(r->snapshot, &in, &v);
 	if (v.to_bridge)
 		endpoints_learn_seen(r->endpoints, f->segment, view.from, f->origin);

@@ -29,7 +29,8 @@ struct router *router_new(const struct router_config *config, struct gossip *gos
 	r->secret.k1 = rng_u64(&rng);
 	r->due = MONO_NEVER;
 	outbox_init(&r->outbox);
-	r->endpoints = endpoints_new(config->self, gossip_store(gossip), r->topology,
+	r->networks = networks_new(config->self, gossip_store(gossip), r->topology, rng_u64(&rng));
+	r->endpoints = endpoints_new(config->self, gossip_store(gossip), r->topology, r->networks,
 				     rng_u64(&rng));
 	endpoints_now(r->endpoints, now);
 	r->snapshot_stale = true;
@@ -66,6 +67,7 @@ void router_free(struct router *r)
 	snapshot_free(r->snapshot);
 	fastdp_free(r->fastdp);
 	endpoints_free(r->endpoints);
+	networks_free(r->networks);
 	outbox_fini(&r->outbox);
 	mem_free(r);
 }
@@ -87,8 +89,14 @@ void router_refresh(struct router *r)
 	struct snapshot_hop *live;
 	size_t count = 0;
 
-	if (!r->snapshot_stale && r->snapshot_version == version)
+	networks_settle(r->networks);
+	if (!r->snapshot_stale && r->snapshot_version == version) {
+		if (r->snapshot_networks != networks_version(r->networks))
+			snapshot_forget_segments(r->snapshot);
+		r->snapshot_networks = networks_version(r->networks);
 		return;
+	}
+	r->snapshot_networks = networks_version(r->networks);
 	live = mem_new(r->paths_count + 1, sizeof *live);
 	for (uint32_t i = 0; i < r->paths_count; i++)
 		if (path_is_up(r->paths[i]))
@@ -105,6 +113,9 @@ void router_publish(struct router *r, struct mono now)
 {
 	struct bytes key, value;
 
+	/* First: frames of a segment are taken only from who is known to have it. */
+	while (networks_next_publish(r->networks, &key, &value))
+		gossip_put(r->gossip, KIND_NETWORK, key, value, now);
 	while (endpoints_next_publish(r->endpoints, &key, &value))
 		gossip_put(r->gossip, KIND_ENDPOINT, key, value, now);
 }
@@ -342,6 +353,7 @@ void router_count_drop(struct router *r, enum drop_reason reason, uint64_t count
 void router_tick(struct router *r, struct mono now)
 {
 	r->now = now;
+	networks_settle(r->networks);
 	endpoints_now(r->endpoints, now);
 	endpoints_tick(r->endpoints);
 	router_publish(r, now);
@@ -378,6 +390,35 @@ void router_set_mtu(struct router *r, uint32_t mtu, uint32_t datagram_max, struc
 		fastdp_set_size(r->fastdp, mtu + FRAME_HEADER_SIZE, now);
 	r->config.mtu = mtu;
 	r->due = now;
+}
+
+/* ---- segments ---- */
+
+bool router_open_segment(struct router *r, uint32_t segment, const char *key, struct mono now,
+			 struct why *why)
+{
+	if (!networks_open(r->networks, segment, key, why))
+		return false;
+	router_publish(r, now);
+	return true;
+}
+
+void router_close_segment(struct router *r, uint32_t segment, struct mono now)
+{
+	endpoints_now(r->endpoints, now);
+	endpoints_leave(r->endpoints, segment);
+	networks_close(r->networks, segment);
+	router_publish(r, now);
+}
+
+bool router_network_at(const struct router *r, size_t index, struct network_info *info)
+{
+	return networks_at(r->networks, index, info);
+}
+
+peer_name router_network_peer(const struct router *r, size_t index, size_t *at)
+{
+	return networks_next_peer(r->networks, index, at);
 }
 
 /* ---- containers ---- */
@@ -509,6 +550,7 @@ void router_check(struct router *r)
 		MUST(router_path_of(r, p->conn) == p);
 		path_check(p);
 	}
+	networks_check(r->networks);
 	endpoints_check(r->endpoints);
 	if (r->fastdp)
 		fastdp_check(r->fastdp);

@@ -9,9 +9,10 @@ void router_fastdp_init(struct router *r)
 		.keep = r->config.fastdp_keep,
 	};
 
-	if (limits.port)
-		r->fastdp = fastdp_new(&limits, r->endpoints, r->topology,
-				       r->config.seed ^ 0x666173u);
+	if (!limits.port)
+		return;
+	r->fastdp = fastdp_new(&limits, r->endpoints, r->topology, r->config.seed ^ 0x666173u);
+	networks_track(r->networks);
 }
 
 uint8_t router_overlays(const struct router *r, bool sealed)
@@ -66,11 +67,22 @@ struct overlay_choice router_choice(const struct router *r, const struct sleeve_
 	return overlay_choose(&facts);
 }
 
+static bool next_segment(struct router *r, struct fastdp_op *op)
+{
+	bool carried;
+
+	*op = (struct fastdp_op){ .type = FASTDP_OP_SEGMENT };
+	if (!networks_next_carried(r->networks, &op->segment, &carried))
+		return false;
+	op->remove = !carried;
+	return true;
+}
+
 bool router_next_fastdp(struct router *r, struct fastdp_op *op, struct mono now)
 {
 	r->now = now;
 	endpoints_now(r->endpoints, now);
-	return r->fastdp && fastdp_next(r->fastdp, op, now);
+	return r->fastdp && (next_segment(r, op) || fastdp_next(r->fastdp, op, now));
 }
 
 void router_on_pong(struct router *r, uint32_t session, uint32_t token, bool by_hand, bool accepted,

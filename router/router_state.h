@@ -32,6 +32,7 @@ struct router {
 	struct topology *topology;
 	struct log *log;
 	struct outbox outbox;
+	struct networks *networks;
 	struct endpoints *endpoints;
 	struct fastdp *fastdp;	/* NULL: none here */
 	struct hash_key secret; /* of indices, proofs and tables */
@@ -42,8 +43,9 @@ struct router {
 	struct table by_conn, by_index;
 
 	struct snapshot *snapshot;
-	uint64_t snapshot_version; /* of the topology */
-	bool snapshot_stale;	   /* a path came, went or moved */
+	uint64_t snapshot_version;  /* of the topology */
+	uint64_t snapshot_networks; /* version of the networks */
+	bool snapshot_stale;	    /* a path came, went or moved */
 	struct open_datagram open;
 
 	struct mono now; /* of the latest turn */

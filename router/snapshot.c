@@ -3,6 +3,17 @@
 #include <weave/alloc.h>
 #include <weave/must.h>
 #include <weave/rng.h>
+#include <weave/table.h>
+
+/* Trees of one origin and segment that are kept at a time: 64 bytes each, or a little more. */
+#define PRUNED_MAX 16384u
+
+struct pruned {
+	struct table_link link;
+	peer_name origin;
+	uint32_t segment;
+	struct snapshot_tree *tree;
+};
 
 struct snapshot {
 	peer_name self;
@@ -11,6 +22,7 @@ struct snapshot {
 	size_t routes_count;
 	uint32_t *slots; /* open addressing: index + 1 into routes, 0 free */
 	size_t slots_count;
+	struct table pruned;
 };
 
 static uint32_t *slot_of(const struct snapshot *s, peer_name peer)
@@ -101,6 +113,8 @@ void snapshot_free(struct snapshot *s)
 		return;
 	for (size_t i = 0; i < s->routes_count; i++)
 		mem_free(s->routes[i].tree);
+	snapshot_forget_segments(s);
+	table_fini(&s->pruned);
 	mem_free(s->routes);
 	mem_free(s->slots);
 	mem_free(s);
@@ -116,25 +130,115 @@ const struct snapshot_route *snapshot_route(const struct snapshot *s, peer_name 
 	return route_of(s, peer);
 }
 
-void snapshot_want(struct snapshot *s, struct topology *t, peer_name origin)
-{
-	struct snapshot_route *r = route_of(s, origin);
-	const struct topology_broadcast *b;
-	struct snapshot_tree *tree;
+/* ---- trees ---- */
 
-	if (!r || r->tree)
-		return;
-	b = topology_broadcast(t, origin);
-	tree = mem_new(1, sizeof *tree + b->children_count * sizeof tree->hops[0]);
+/* 'leads' NULL: all children count. */
+static struct snapshot_tree *make_tree(const struct snapshot *s, const struct topology_broadcast *b,
+				       const bool *leads)
+{
+	struct snapshot_tree *tree = mem_new(1, sizeof *tree +
+							b->children_count * sizeof tree->hops[0]);
+
 	tree->parent = b->parent;
 	for (uint32_t i = 0; i < b->children_count; i++) {
 		const struct snapshot_route *child = route_of(s, b->children[i]);
 
+		if (leads && !leads[i])
+			continue;
 		if (child && child->next.peer == child->peer &&
 		    child->next.path != SNAPSHOT_NO_PATH)
 			tree->hops[tree->hops_count++] = child->next;
 		else
 			tree->dead++;
 	}
-	r->tree = tree;
+	return tree;
+}
+
+static struct snapshot_tree *make_pruned(const struct snapshot *s, struct topology *t,
+					 const struct networks *networks, peer_name origin,
+					 uint32_t segment)
+{
+	const struct topology_broadcast *b = topology_broadcast(t, origin);
+	bool *leads = mem_new(b->children_count + 1, sizeof *leads);
+	struct snapshot_tree *tree;
+	peer_name member;
+	size_t at = 0;
+
+	while ((member = networks_next_member(networks, segment, origin, &at)) != PEER_NAME_NONE) {
+		uint32_t branch = topology_branch(t, origin, member);
+
+		if (branch != TOPOLOGY_NO_BRANCH)
+			leads[branch] = true;
+	}
+	tree = make_tree(s, b, leads);
+	mem_free(leads);
+	return tree;
+}
+
+static uint64_t hash_of(const struct snapshot *s, peer_name origin, uint32_t segment)
+{
+	uint64_t words[2] = { origin, segment };
+
+	return hash64(&s->key, words, sizeof words);
+}
+
+static struct pruned *pruned_of(const struct snapshot *s, peer_name origin, uint32_t segment)
+{
+	uint64_t hash = hash_of(s, origin, segment);
+	struct table_link *l = table_first(&s->pruned, hash);
+
+	for (; l; l = table_next(l, hash)) {
+		struct pruned *p = table_entry(l, struct pruned, link);
+
+		if (p->origin == origin && p->segment == segment)
+			return p;
+	}
+	return NULL;
+}
+
+void snapshot_want(struct snapshot *s, struct topology *t, const struct networks *networks,
+		   peer_name origin, uint32_t segment)
+{
+	struct snapshot_route *r = route_of(s, origin);
+	struct pruned *p;
+
+	if (!r)
+		return;
+	if (segment == SEGMENT_DEFAULT) {
+		if (!r->tree)
+			r->tree = make_tree(s, topology_broadcast(t, origin), NULL);
+		return;
+	}
+	if (pruned_of(s, origin, segment))
+		return;
+	/* Whoever makes up numbers does not fill our memory. */
+	if (s->pruned.count == PRUNED_MAX)
+		snapshot_forget_segments(s);
+	p = mem_new(1, sizeof *p);
+	p->origin = origin;
+	p->segment = segment;
+	p->tree = make_pruned(s, t, networks, origin, segment);
+	table_insert(&s->pruned, &p->link, hash_of(s, origin, segment));
+}
+
+const struct snapshot_tree *snapshot_tree(const struct snapshot *s,
+					  const struct snapshot_route *route, uint32_t segment)
+{
+	const struct pruned *p;
+
+	if (segment == SEGMENT_DEFAULT)
+		return route->tree;
+	p = pruned_of(s, route->peer, segment);
+	return p ? p->tree : NULL;
+}
+
+void snapshot_forget_segments(struct snapshot *s)
+{
+	TABLE_EACH(&s->pruned, l) {
+		struct pruned *p = table_entry(l, struct pruned, link);
+
+		table_remove(&s->pruned, l);
+		mem_free(p->tree);
+		mem_free(p);
+	}
 }

@@ -5,12 +5,17 @@
  * origins are costly for all and cheap for the few that send, so snapshot_want adds one on its
  * origin's first frame; apart from that a snapshot never changes, and it points at nothing but
  * itself, so that it can be handed to other threads.
+ *
+ * The tree of an origin is the same for all segments, but frames of one go only along the branches
+ * that lead to somebody who has it; segment 0 is everywhere.
  */
 #ifndef WEAVE_ROUTER_SNAPSHOT_H
 #define WEAVE_ROUTER_SNAPSHOT_H
 
 #include <weave/hash.h>
 #include <weave/topology.h>
+
+#include "networks.h"
 
 #define SNAPSHOT_NO_PATH UINT32_MAX
 
@@ -30,7 +35,7 @@ struct snapshot_route {
 	peer_name peer;
 	bool reachable;
 	struct snapshot_hop next;   /* peer NONE: no route, or ourselves */
-	struct snapshot_tree *tree; /* NULL until wanted */
+	struct snapshot_tree *tree; /* of segment 0; NULL until wanted */
 };
 
 struct snapshot;
@@ -45,8 +50,14 @@ peer_name snapshot_self(const struct snapshot *s);
 /* NULL when nobody speaks of that peer. */
 const struct snapshot_route *snapshot_route(const struct snapshot *s, peer_name peer);
 
-/* Sees to it that the route of 'origin', if there is one, has its tree.  'paths' as above: the
+/* Sees to it that the route of 'origin', if there is one, has its tree for that segment.  The
  * topology must be the version that the snapshot was built from. */
-void snapshot_want(struct snapshot *s, struct topology *t, peer_name origin);
+void snapshot_want(struct snapshot *s, struct topology *t, const struct networks *networks,
+		   peer_name origin, uint32_t segment);
+/* Wanted before, and the route is there. */
+const struct snapshot_tree *snapshot_tree(const struct snapshot *s,
+					  const struct snapshot_route *route, uint32_t segment);
+/* Somebody opened or closed a segment: all trees but those of segment 0 are wanted anew. */
+void snapshot_forget_segments(struct snapshot *s);
 
 #endif

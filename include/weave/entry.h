@@ -25,13 +25,21 @@
 	X(RUN, 6, "run")                                                                           \
 	X(RETIRED, 7, "retired")                                                                   \
 	X(GONE, 8, "gone")                                                                         \
-	X(SPACE, 9, "space")
+	X(SPACE, 9, "space")                                                                       \
+	X(NETWORK, 10, "network")
 
 enum entry_kind {
 #define X(name, number, text) KIND_##name = (number),
 	ENTRY_KINDS(X)
 #undef X
 };
+
+/* Kinds whose single writer is in the key: what a router says of itself, and dies with it. */
+static inline bool kind_has_one_writer(uint8_t kind)
+{
+	return kind == KIND_PEER || kind == KIND_LINK || kind == KIND_ENDPOINT ||
+	       kind == KIND_NAME || kind == KIND_SPACE || kind == KIND_NETWORK;
+}
 
 enum { ENTRY_TOMBSTONE = 1 }; /* flags; other bits are malformed */
 

@@ -15,6 +15,7 @@ enum fastdp_op_type {
 	FASTDP_OP_PEER,	    /* how frames for a peer go */
 	FASTDP_OP_ENDPOINT, /* where a MAC lives */
 	FASTDP_OP_ADDRESS,  /* the MAC of an IP address */
+	FASTDP_OP_SEGMENT,  /* which ones the kernel carries for us; the default one always */
 	FASTDP_OP_PING,
 };
 
@@ -33,7 +34,7 @@ struct fastdp_op {
 	bool relays;   /* PEER: only for what others send through us; our own goes by sleeve */
 	bool by_hand;  /* PEER, PING */
 
-	uint32_t segment; /* ENDPOINT, ADDRESS */
+	uint32_t segment; /* ENDPOINT, ADDRESS, SEGMENT */
 	struct mac mac;
 	struct ip_addr ip; /* ADDRESS */
 

@@ -21,6 +21,7 @@
 #include <weave/gossip.h>
 #include <weave/outbox.h>
 #include <weave/segment.h>
+#include <weave/why.h>
 
 struct router_config {
 	peer_name self;
@@ -86,6 +87,14 @@ void router_on_overlay(struct router *r, conn_id conn, struct bytes message, str
 void router_on_suspect(struct router *r, peer_name peer, struct mono now);
 void router_on_routes(struct router *r, struct mono now);
 
+/* ---- segments ---- */
+/* Its frames are taken and published from now on; 'segment' is not 0.  False with 'why', and
+ * nothing changed, when the number has another key here or at a peer that can be reached. */
+bool router_open_segment(struct router *r, uint32_t segment, const char *key, struct mono now,
+			 struct why *why);
+/* All endpoints there are gone with it. */
+void router_close_segment(struct router *r, uint32_t segment, struct mono now);
+
 /* ---- containers ---- */
 /* A container or the host itself is attached here with this MAC: published at once. */
 void router_add_endpoint(struct router *r, uint32_t segment, struct mac mac,
@@ -124,6 +133,18 @@ struct endpoint_info {
 /* False at the end.  An entry whose .peer is NONE is hidden (its writers cannot be reached). */
 bool router_endpoint_at(const struct router *r, size_t index, struct mono now,
 			struct endpoint_info *info);
+/* Segments that are open anywhere, 0 left out; in no particular order, false at the end. */
+struct network_info {
+	uint32_t segment;
+	const char *key; /* ours, or what somebody means by it; borrowed until the next call */
+	bool open;	 /* here */
+	/* A peer that can be reached means another network by the number: sleeve carries it. */
+	bool contested;
+	uint32_t peers_count; /* others that can be reached and have it */
+};
+bool router_network_at(const struct router *r, size_t index, struct network_info *info);
+/* Those peers; '*at' starts at 0; NONE at the end. */
+peer_name router_network_peer(const struct router *r, size_t index, size_t *at);
 const struct drop_counters *router_drops(const struct router *r);
 /* Frames and bytes: from the bridge, to the bridge, relayed. */
 struct router_counters {

@@ -74,6 +74,11 @@ peer_name topology_next_hop(const struct topology *t, peer_name to);
  * until the next topology_update. */
 const struct topology_broadcast *topology_broadcast(struct topology *t, peer_name origin);
 
+/* Which of those children (index) leads to 'peer' in the tree of 'origin', or TOPOLOGY_NO_BRANCH
+ * when a broadcast of 'origin' does not get to it through us. */
+#define TOPOLOGY_NO_BRANCH UINT32_MAX
+uint32_t topology_branch(struct topology *t, peer_name origin, peer_name peer);
+
 /* Asserts invariants: reachable iff route, tree edges are links, no cycle. For tests. */
 void topology_check(struct topology *t);
 

@@ -15,6 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 struct world {
 	struct store *store;
 	struct topology *topology;
+	struct networks *networks;
 	struct endpoints *endpoints;
 	uint64_t ms, version;
 };
@@ -94,7 +95,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct world w = { .store = store_new(1) };
 
 	w.topology = topology_new(w.store, 2);
-	w.endpoints = endpoints_new(2, w.store, w.topology, 1);
+	w.networks = networks_new(2, w.store, w.topology, 1);
+	w.endpoints = endpoints_new(2, w.store, w.topology, w.networks, 1);
 	while (reader_left(&r)) {
 		uint8_t operation = read_u8(&r, "operation"), writer = read_u8(&r, "writer");
 		size_t value_size = read_u8(&r, "size");
@@ -110,6 +112,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	endpoints_check(w.endpoints);
 	endpoints_free(w.endpoints);
+	networks_free(w.networks);
 	topology_free(w.topology);
 	store_free(w.store);
 	return 0;

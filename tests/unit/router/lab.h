@@ -57,6 +57,7 @@ struct lab {
 	struct lab_event *events;	   /* in order of time */
 	struct made_frame *inbox[LAB_MAX]; /* frames that came to the bridge, oldest first */
 	unsigned inbox_count[LAB_MAX];
+	uint32_t segment[LAB_MAX]; /* of the newest of them */
 	uint64_t frames[LAB_MAX], datagrams, datagram_bytes;
 };
 
@@ -296,6 +297,7 @@ static inline void lab_flush(struct lab *l, unsigned i)
 
 		memcpy(f->data, o->frames[k].data, o->frames[k].size);
 		f->size = o->frames[k].size;
+		l->segment[i] = o->frames[k].segment;
 		l->inbox_count[i]++;
 		l->frames[i]++;
 	}
@@ -378,10 +380,29 @@ static inline void lab_disconnect(struct lab *l, unsigned a, unsigned b)
 	l->wires[a][b].connected = l->wires[b][a].connected = false;
 }
 
+static inline void lab_frame_in(struct lab *l, unsigned i, uint32_t segment,
+				const struct made_frame *f)
+{
+	router_on_frame(l->routers[i], segment, bytes_of(f->data, f->size), lab_now(l));
+	lab_flush(l, i);
+}
+
 static inline void lab_frame(struct lab *l, unsigned i, const struct made_frame *f)
 {
-	router_on_frame(l->routers[i], SEGMENT_DEFAULT, bytes_of(f->data, f->size), lab_now(l));
-	lab_flush(l, i);
+	lab_frame_in(l, i, SEGMENT_DEFAULT, f);
+}
+
+/* Everybody hears of what everybody knows. */
+static inline void lab_sync(struct lab *l)
+{
+	for (unsigned i = 0; i < l->count; i++)
+		for (const struct entry *e = store_next(l->gossips[i].store, NULL); e;
+		     e = store_next(l->gossips[i].store, e))
+			for (unsigned to = 0; to < l->count; to++)
+				if (to != i)
+					store_merge(l->gossips[to].store, &e->view, 1, lab_now(l));
+	for (unsigned i = 0; i < l->count; i++)
+		topology_update(l->gossips[i].topology);
 }
 
 static inline struct path_info lab_path(const struct lab *l, unsigned from, unsigned to)

@@ -6,6 +6,7 @@
 struct world {
 	struct store *store;
 	struct topology *topology;
+	struct networks *networks;
 	struct snapshot *snapshot;
 };
 
@@ -50,12 +51,24 @@ static void put_half(struct world *w, peer_name from, peer_name to)
 	put(w, KIND_LINK, from, &key, &value);
 }
 
+static void put_network(struct world *w, uint32_t segment, peer_name peer)
+{
+	struct network_entry e = { .segment = segment, .peer = peer, .key = "n" };
+	uint8_t k[NETWORK_KEY_SIZE], v[NETWORK_VALUE_MAX];
+	struct writer key = writer_over(k, sizeof k), value = writer_over(v, sizeof v);
+
+	network_entry_key(&e, &key);
+	network_entry_value(&e, &value);
+	put(w, KIND_NETWORK, peer, &key, &value);
+}
+
 static void world_new(struct world *w, const struct snapshot_hop *paths, size_t count)
 {
 	static const peer_name links[][2] = { { 1, 2 }, { 2, 3 }, { 3, 4 }, { 3, 5 } };
 
 	w->store = store_new(1);
 	w->topology = topology_new(w->store, 3);
+	w->networks = networks_new(3, w->store, w->topology, 1);
 	for (peer_name n = 1; n <= 6; n++)
 		put_peer(w, n);
 	for (size_t i = 0; i < ARRAY_COUNT(links); i++) {
@@ -66,13 +79,20 @@ static void world_new(struct world *w, const struct snapshot_hop *paths, size_t 
 		topology_direct(w->topology, paths[i].peer, true);
 	topology_update(w->topology);
 	w->snapshot = snapshot_new(3, w->topology, paths, count, 1);
+	put_network(w, 5, 1);
+	put_network(w, 5, 4);
+	put_network(w, 5, 5);
+	put_network(w, 6, 1);
+	put_network(w, 6, 4);
 	for (peer_name n = 1; n <= 6; n++)
-		snapshot_want(w->snapshot, w->topology, n);
+		for (uint32_t segment = 0; segment <= 6; segment++)
+			snapshot_want(w->snapshot, w->topology, w->networks, n, segment);
 }
 
 static void world_free(struct world *w)
 {
 	snapshot_free(w->snapshot);
+	networks_free(w->networks);
 	topology_free(w->topology);
 	store_free(w->store);
 }
@@ -91,7 +111,10 @@ struct expected {
 
 #define BRIDGE .side = DECIDE_FROM_BRIDGE
 #define PEER .side = DECIDE_FROM_PEER, .open = true
+/* Not open here; see world_new for who has them. */
 #define PEER_OTHER_SEGMENT .side = DECIDE_FROM_PEER, .segment = 5
+#define PEER_PRUNED .side = DECIDE_FROM_PEER, .segment = 6
+#define PEER_DESERTED .side = DECIDE_FROM_PEER, .segment = 4
 #define STP                                                                                        \
 	{                                                                                          \
 		{                                                                                  \
@@ -210,6 +233,18 @@ static const struct expected cases[] = {
 	  .drop = DROP_UNKNOWN_SEGMENT,
 	  .hop_limit = 8,
 	  .hops = { 4, 5 } },
+	{ "broadcast only where it leads to somebody",
+	  { PEER_PRUNED, .to = GROUP, .via = 2, .origin = 1, .hop_limit = 9 },
+	  .drop = DROP_UNKNOWN_SEGMENT,
+	  .hop_limit = 8,
+	  .hops = { 4 } },
+	{ "broadcast that nobody wants",
+	  { PEER_DESERTED, .to = GROUP, .via = 2, .origin = 1, .hop_limit = 9 },
+	  .drop = DROP_UNKNOWN_SEGMENT,
+	  .hop_limit = 8 },
+	{ "broadcast into a segment that nobody else has",
+	  { BRIDGE, .to = GROUP, .from = HOST, .segment = 4 },
+	  .drop = DROP_NO_PEERS },
 	{ "relayed at its limit",
 	  { PEER, .to = HOST, .via = 2, .origin = 1, .destination = 4, .hop_limit = 1 },
 	  .drop = DROP_HOP_LIMIT,

@@ -56,6 +56,7 @@ static bool same_key(const struct fastdp_op *a, const struct fastdp_op *b)
 		return a->segment == b->segment && mac_equal(a->mac, b->mac);
 	case FASTDP_OP_ADDRESS:
 		return a->segment == b->segment && ip_compare(a->ip, b->ip) == 0;
+	case FASTDP_OP_SEGMENT: /* router_next_fastdp's */
 	case FASTDP_OP_PING:
 		break;
 	}
@@ -99,6 +100,9 @@ static void drain(struct model *m)
 			break;
 		case FASTDP_OP_ADDRESS:
 			put(m->addresses, &m->addresses_count, &op);
+			break;
+		case FASTDP_OP_SEGMENT:
+			fail();
 			break;
 		case FASTDP_OP_PING:
 			m->pings++;

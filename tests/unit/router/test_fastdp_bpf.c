@@ -183,7 +183,7 @@ static void draw_peers(struct world *w)
 	}
 	topology_update(w->view.topology);
 	w->snapshot = snapshot_new(SELF, w->view.topology, live, count, 1);
-	snapshot_want(w->snapshot, w->view.topology, SELF);
+	snapshot_want(w->snapshot, w->view.topology, w->view.networks, SELF, SEGMENT_DEFAULT);
 }
 
 static void draw_spots(struct world *w)

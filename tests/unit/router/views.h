@@ -10,6 +10,7 @@ struct view {
 	peer_name self;
 	struct store *store;
 	struct topology *topology;
+	struct networks *networks;
 	struct endpoints *endpoints;
 	uint64_t version; /* of our own entries */
 };
@@ -19,7 +20,8 @@ static inline struct view view_new(peer_name self)
 	struct view v = { .self = self, .store = store_new(self) };
 
 	v.topology = topology_new(v.store, self);
-	v.endpoints = endpoints_new(self, v.store, v.topology, self);
+	v.networks = networks_new(self, v.store, v.topology, self);
+	v.endpoints = endpoints_new(self, v.store, v.topology, v.networks, self);
 	return v;
 }
 
@@ -27,6 +29,8 @@ static inline void view_free(struct view *v)
 {
 	endpoints_check(v->endpoints);
 	endpoints_free(v->endpoints);
+	networks_check(v->networks);
+	networks_free(v->networks);
 	topology_free(v->topology);
 	store_free(v->store);
 }
