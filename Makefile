@@ -143,7 +143,7 @@ FUZZ_PROGRAMS := $(patsubst %.c,$(O)/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 $(O)/tests/fuzz/%: $(O)/tests/fuzz/%.o $(call archives,cmd)
 	$(Q)$(CC) $(LDFLAGS) $(if $(filter fuzz,$(VARIANT)),-fsanitize=fuzzer) -o $@ $^ $(LIBS)
 
-# Benchmarks in C: make build/release/bench/aead
+# Benchmarks in C: make build/release/bench/probe
 $(O)/bench/%: $(O)/bench/%.o $(call archives,cmd)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
@@ -152,7 +152,7 @@ programs-unit: $(UNIT_PROGRAMS)
 programs-fuzz: $(FUZZ_PROGRAMS)
 simulate: $(O)/simulate
 
-.PHONY: test test-unit test-net test-vm sim soak fuzz lint layers demo bench
+.PHONY: test test-unit test-net test-vm sim soak fuzz lint layers demo bench bench-full
 test:
 	@python3 tests/run.py all
 test-unit:
@@ -173,8 +173,11 @@ layers: $(call archives,cmd)
 	@sh tools/layers $(O)
 demo: all
 	@sh tools/demo-story
+# BENCH="--modes ... --measures ..." for more; see docs/BENCHMARK.md.
 bench: all
-	@/usr/bin/python3 bench/sleeve.py
+	@bench/run $(BENCH)
+bench-full: all
+	@bench/run --full $(BENCH)
 
 .PHONY: install clean
 PREFIX ?= /usr/local

@@ -10,8 +10,9 @@ interface goes down and nobody gets an answer.  The pause is the longest time be
 import argparse
 import time
 
-import benchlib
-from benchlib import lab, median
+from harness import machine
+from harness.stats import median
+import lab
 
 
 def one_round(lan, hosts, a, b):
@@ -33,8 +34,8 @@ def body():
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=10)
     options = parser.parse_args()
-    m = benchlib.machine()
-    benchlib.print_machine(m)
+    m = machine.describe()
+    machine.print_machine(m)
     gaps = []
     with lab.Lab() as laboratory:
         lan = laboratory.lan()
@@ -48,8 +49,8 @@ def body():
             gaps.append(one_round(lan, hosts, a, b))
             print(f"round {i + 1}: {gaps[-1]:.0f} ms", flush=True)
     print(f"\ngap: median {median(gaps):.0f} ms, worst {max(gaps):.0f} ms")
-    benchlib.save("gap", m, {"gap_ms": gaps})
+    machine.save("gap", m, {"gap_ms": gaps})
 
 
 if __name__ == "__main__":
-    benchlib.main(body)
+    machine.main(body)

@@ -10,8 +10,9 @@ under 20 MB resident, under 0.2 % of a core, ready in under 0.5 s.
 import argparse
 import time
 
-import benchlib
-from benchlib import lab, median
+from harness import machine
+from harness.stats import median
+import lab
 
 
 def body():
@@ -19,8 +20,8 @@ def body():
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--peers", type=int, default=10)
     options = parser.parse_args()
-    m = benchlib.machine()
-    benchlib.print_machine(m)
+    m = machine.describe()
+    machine.print_machine(m)
     starts = []
     with lab.Lab() as laboratory:
         lan = laboratory.lan()
@@ -43,9 +44,9 @@ def body():
     print(f"resident         median {median(memory):.1f} MB, worst {max(memory):.1f} MB")
     print(f"CPU              median {median(shares):.3f} %, worst {max(shares):.3f} % of a core, "
           f"{options.peers} peers, {elapsed:.0f} s")
-    benchlib.save("idle", m, {"start_ms": starts, "memory_mb": memory, "cpu_percent": shares,
+    machine.save("idle", m, {"start_ms": starts, "memory_mb": memory, "cpu_percent": shares,
                               "peers": options.peers, "seconds": elapsed})
 
 
 if __name__ == "__main__":
-    benchlib.main(body)
+    machine.main(body)

@@ -16,10 +16,10 @@ import os
 import subprocess
 import time
 
-import benchlib
-from benchlib import lab
+from harness import ROOT, machine
+import lab
 
-LOAD = benchlib.ROOT / "build" / "release" / "bench" / "ipam_load"
+LOAD = ROOT / "build" / "release" / "bench" / "ipam_load"
 
 
 def syncs_per_second(directory, seconds=2.0):
@@ -54,8 +54,8 @@ def body():
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--clients", default="1,16,64,256")
     options = parser.parse_args()
-    m = benchlib.machine()
-    benchlib.print_machine(m)
+    m = machine.describe()
+    machine.print_machine(m)
     with lab.Lab() as laboratory:
         host = laboratory.lan().host("h0")
         host.launch("--ipalloc-range", "10.32.0.0/12")
@@ -63,8 +63,8 @@ def body():
         rate = syncs_per_second(host.state_dir)
         print(f"disk: {rate:.0f} syncs of 4 KiB per second, one after the other\n", flush=True)
         rows = [measure(host, int(n), options.seconds) for n in options.clients.split(",")]
-    benchlib.save("ipam_api", m, {"syncs_per_second": rate, "rows": rows})
+    machine.save("ipam_api", m, {"syncs_per_second": rate, "rows": rows})
 
 
 if __name__ == "__main__":
-    benchlib.main(body)
+    machine.main(body)

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Runs the tests, part by part, and ends with one line: "N passed, N failed[, N skipped]".
 
-	python3 tests/run.py all               unit, lint beside net, sim, fuzz
+	python3 tests/run.py all               unit, bench, lint beside net, sim, fuzz
 	python3 tests/run.py unit [pattern]    cmocka programs under gcc, clang, ASan+UBSan, TSan
 	python3 tests/run.py sim | soak        the simulator: --ci, or --soak for SOAK_SECONDS
 	python3 tests/run.py fuzz [pattern]    corpus replay, then FUZZ_SECONDS of search per target
 	python3 tests/run.py net [pytest args] real routers in network namespaces (root)
 	python3 tests/run.py vm [names]        the same on Debian's kernel in an emulated machine (tests/vm)
+	python3 tests/run.py bench             the benchmark's own statistics, tables and page
 	python3 tests/run.py lint              tools/lint
 
 Environment: BUILD (build), BIN (bin), JOBS (number of cores), NET_JOBS (one more), FUZZ_SECONDS (4),
@@ -346,7 +347,7 @@ def run_pytest(arguments, log=None):
         counts = [(int(s.get("tests")), int(s.get("failures")), int(s.get("errors")),
                    int(s.get("skipped"))) for s in suites]
     except (OSError, xml.etree.ElementTree.ParseError):
-        tally.bad(f"net: no report, {explain(status)}")
+        tally.bad(f"pytest: no report, {explain(status)}")
         return tally, output
     finally:
         shutil.rmtree(report.parent, ignore_errors=True)
@@ -355,7 +356,7 @@ def run_pytest(arguments, log=None):
         tally.failed += failures + errors
         tally.skipped += skipped  # -rs has printed why
     if status != 0 and not tally.failed:
-        tally.bad(f"net: {explain(status)}")
+        tally.bad(f"pytest: {explain(status)}")
     return tally, output
 
 
@@ -423,6 +424,8 @@ def part_vm(tally, arguments):
 def say_unless_boot(line):
     if not re.match(r"\[ *\d+\.\d+\] ", line):
         say(line)
+def part_bench(tally, arguments):
+    tally.add(run_pytest(arguments or ["tests/bench"], say_unless_total)[0])
 
 
 # --- lint ----------------------------------------------------------------------------------------
@@ -436,6 +439,8 @@ def part_lint(tally, _arguments):
 PARTS = {"lint": part_lint, "unit": part_unit, "sim": part_sim, "fuzz": part_fuzz,
          "net": part_net, "vm": part_vm, "soak": part_soak}
 ALL = [["unit"], ["lint", "net"], ["sim"], ["fuzz"], ["vm"]]  # those in one list run side by side
+         "net": part_net, "bench": part_bench, "soak": part_soak}
+ALL = [["unit"], ["bench"], ["lint", "net"], ["sim"], ["fuzz"]]  # those in one list run side by side
 
 
 def run_part(tally, part, arguments):

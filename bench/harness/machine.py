@@ -1,39 +1,43 @@
-"""What the benchmarks share: places to measure in, the machine's description, result files."""
+"""What a result was measured on, and what the small benchmarks share."""
 
 import datetime
 import json
 import os
 import pathlib
 import platform
-import statistics
 import subprocess
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests" / "net"))
-
-import lab  # noqa: E402  (found through the path above)
+from . import ROOT
+import lab
 
 RESULTS = ROOT / "bench" / "results"
 
 
 def first_line(*command):
     try:
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
         return (result.stdout or result.stderr).splitlines()[0].strip()
-    except (OSError, IndexError):
+    except (OSError, IndexError, subprocess.TimeoutExpired):
         return "unknown"
 
 
-def machine():
-    model = "unknown"
-    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+def cpu_model(cpuinfo):
+    for line in cpuinfo.splitlines():
         if line.startswith("model name"):
-            model = line.split(":", 1)[1].strip()
-            break
+            return line.split(":", 1)[1].strip()
+    return "unknown"
+
+
+def now():
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+
+
+def describe():
+    """This machine; the date and the load are those of this moment."""
     return {
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "cpu": model,
+        "date": now(),
+        "cpu": cpu_model(pathlib.Path("/proc/cpuinfo").read_text()),
         "cpus": os.cpu_count(),
         "kernel": platform.release(),
         "weave": first_line(str(lab.BIN / "weaver"), "--version"),
@@ -49,18 +53,20 @@ def print_machine(m):
 
 
 def save(name, m, results):
+    """The result file of one of the small benchmarks."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps({"machine": m, "results": results}, indent=1) + "\n")
     print(f"\nwritten: {path.relative_to(ROOT)}")
 
 
-def median(values):
-    return statistics.median(values)
+def need_root():
+    if os.geteuid() != 0:
+        sys.exit("run as root: benchmarks make network namespaces")
 
 
 def main(body):
-    if os.geteuid() != 0:
-        sys.exit("run as root: benchmarks make network namespaces")
+    """Of the small benchmarks."""
+    need_root()
     lab.install_cleanup()
     body()
