@@ -424,6 +424,8 @@ def part_vm(tally, arguments):
 def say_unless_boot(line):
     if not re.match(r"\[ *\d+\.\d+\] ", line):
         say(line)
+
+
 def part_bench(tally, arguments):
     tally.add(run_pytest(arguments or ["tests/bench"], say_unless_total)[0])
 
@@ -437,10 +439,9 @@ def part_lint(tally, _arguments):
 
 
 PARTS = {"lint": part_lint, "unit": part_unit, "sim": part_sim, "fuzz": part_fuzz,
-         "net": part_net, "vm": part_vm, "soak": part_soak}
-ALL = [["unit"], ["lint", "net"], ["sim"], ["fuzz"], ["vm"]]  # those in one list run side by side
-         "net": part_net, "bench": part_bench, "soak": part_soak}
-ALL = [["unit"], ["bench"], ["lint", "net"], ["sim"], ["fuzz"]]  # those in one list run side by side
+         "net": part_net, "bench": part_bench, "vm": part_vm, "soak": part_soak}
+# Those in one list run side by side.
+ALL = [["unit"], ["bench"], ["lint", "net"], ["sim"], ["fuzz"], ["vm"]]
 
 
 def run_part(tally, part, arguments):
