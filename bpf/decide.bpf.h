@@ -56,6 +56,7 @@ static __always_inline enum decision decide_from_container(bool own_source,
 struct from_peer {
 	uint32_t via; /* slot of the proven peer that sent it */
 	uint32_t segment;
+	uint32_t bridge; /* our port at its bridge; 0: not open here, or not asked for */
 	uint8_t ttl;
 	const uint8_t *to_mac, *from_mac;
 	const struct fastdp_endpoint *from, *to; /* NULL: not known */
@@ -114,8 +115,8 @@ static __always_inline enum decision decide_from_peer(const struct from_peer *in
 		return DROP;
 	if (in->to && in->to->where == FASTDP_AT_PEER)
 		return relay(in, why);
-	/* The bridge carries segment 0 only; relaying does not care. */
-	if (in->segment != 0) {
+	/* Relaying does not care. */
+	if (!in->bridge) {
 		*why = DROP_UNKNOWN_SEGMENT;
 		return DROP;
 	}

@@ -177,8 +177,8 @@ static __always_inline int take_at_underlay(struct __sk_buff *skb, const struct 
 
 /* Everything there is to know about a frame from that peer; its inner Ethernet header is at
  * 'data'. */
-static __always_inline enum decision ask(const uint8_t *data, struct from_peer *in,
-					 enum drop_reason *why)
+static __always_inline enum decision ask(const uint8_t *data, const struct fastdp_config *c,
+					 struct from_peer *in, enum drop_reason *why)
 {
 	in->to_mac = data;
 	in->from_mac = data + ETH_ALEN;
@@ -186,6 +186,8 @@ static __always_inline enum decision ask(const uint8_t *data, struct from_peer *
 	in->from = find_endpoint(in->segment, in->from_mac);
 	if (in->to && in->to->where == FASTDP_AT_PEER)
 		in->to_peer = bpf_map_lookup_elem(&peers, &in->to->number);
+	else
+		in->bridge = find_bridge(c, in->segment);
 	/* Where it comes straight from its own peer nothing else matters. */
 	if (in->from && in->from->where == FASTDP_AT_PEER && in->from->number != in->via)
 		in->from_peer = bpf_map_lookup_elem(&peers, &in->from->number);
@@ -219,11 +221,11 @@ static __always_inline int take_by_hand(struct __sk_buff *skb, const struct fast
 	if (a->ipv6) {
 		if (data + WRAP6_SIZE + ETH_HLEN > end)
 			return PASS;
-		decision = ask(data + WRAP6_SIZE, &in, &why);
+		decision = ask(data + WRAP6_SIZE, c, &in, &why);
 	} else {
 		if (data + WRAP4_SIZE + ETH_HLEN > end)
 			return PASS;
-		decision = ask(data + WRAP4_SIZE, &in, &why);
+		decision = ask(data + WRAP4_SIZE, c, &in, &why);
 	}
 	/* A super-frame may be relayed as it is, but not taken out.  Its checksum, if it has one,
 	 * is another for each of its packets. */
@@ -249,7 +251,7 @@ static __always_inline int take_by_hand(struct __sk_buff *skb, const struct fast
 		return drop_from_peer(DROP_INJECT_FAILED);
 	if (port)
 		return send_to_port(skb, port);
-	return (int)bpf_redirect(c->bridge_port_ifindex, BPF_F_INGRESS);
+	return (int)bpf_redirect(in.bridge, BPF_F_INGRESS);
 }
 
 SEC("tc")
@@ -338,7 +340,7 @@ int weave_vxlan(struct __sk_buff *skb)
 	data = pull(skb, ETH_HLEN, &end);
 	if (data + ETH_HLEN > end)
 		return drop_from_peer(DROP_MALFORMED);
-	decision = ask(data, &in, &why);
+	decision = ask(data, c, &in, &why);
 	if (decision == DROP)
 		return drop_from_peer(why);
 	count_in(in.via, skb->len);
@@ -348,7 +350,7 @@ int weave_vxlan(struct __sk_buff *skb)
 		count_out(in.to->number, skb->len);
 		return send_to_peer(skb, c, in.to_peer, in.segment, a.ttl - FASTDP_RELAY_COST);
 	}
-	return (int)bpf_redirect(c->bridge_port_ifindex, BPF_F_INGRESS);
+	return (int)bpf_redirect(in.bridge, BPF_F_INGRESS);
 }
 
 SEC("tc")

@@ -40,6 +40,14 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, FASTDP_SEGMENTS_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, uint32_t);
+	__type(value, struct fastdp_bridge);
+} segments __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, FASTDP_ADDRESSES_MAX);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct fastdp_ip);
@@ -94,6 +102,17 @@ static __always_inline struct fastdp_config *get_config(void)
 	uint32_t zero = 0;
 
 	return bpf_map_lookup_elem(&config, &zero);
+}
+
+/* The router's port at that segment's bridge; 0: we do not have it. */
+static __always_inline uint32_t find_bridge(const struct fastdp_config *c, uint32_t segment)
+{
+	struct fastdp_bridge *bridge;
+
+	if (segment == 0)
+		return c->bridge_port_ifindex;
+	bridge = bpf_map_lookup_elem(&segments, &segment);
+	return bridge ? bridge->port_ifindex : 0;
 }
 
 static __always_inline struct fastdp_endpoint *find_endpoint(uint32_t segment, const uint8_t *mac)

@@ -195,6 +195,7 @@ void fastdp_io_flush(struct fastdp_io *f)
 			fastdp_do_address(f, &op);
 			break;
 		case FASTDP_OP_SEGMENT:
+			fastdp_do_segment(f, &op);
 			break;
 		case FASTDP_OP_PING:
 			do_ping(f, &op);
@@ -240,6 +241,7 @@ static void on_hold(struct ev_loop *loop, struct ev_timer *w, int events)
 	(void)loop;
 	(void)events;
 	fastdp_forget_inherited(w->data);
+	fastdp_forget_segments(w->data);
 }
 
 /* ---- life ---- */
@@ -334,6 +336,7 @@ void fastdp_io_free(struct fastdp_io *f)
 	fastdp_slots_fini(&f->slots);
 	mem_free(f->sessions);
 	mem_free(f->ports);
+	mem_free(f->segments);
 	mem_free(f->underlay);
 	mem_free(f->inherited);
 	mem_free(f->frame);

@@ -14,8 +14,8 @@
 
 /* As they are called in bpf/maps.bpf.h, in the order of the enum. */
 static const char *const map_names[MAPS_COUNT] = {
-	"config",  "ports",    "endpoints", "addresses", "peers",
-	"sources", "sessions", "traffic",   "drops",	 "events",
+	"config",  "ports",    "endpoints", "segments", "addresses", "peers",
+	"sources", "sessions", "traffic",   "drops",	"events",
 };
 
 static int say_nothing(enum libbpf_print_level level, const char *format, va_list args)

@@ -116,19 +116,39 @@ static void settle_local(struct fastdp_io *f, uint32_t segment, struct mac mac)
 		set_endpoint(f, &key, &value);
 }
 
+static struct fastdp_known_segment *segment_of(const struct fastdp_io *f, uint32_t number)
+{
+	for (size_t i = 0; i < f->segments_count; i++)
+		if (f->segments[i].number == number)
+			return &f->segments[i];
+	return NULL;
+}
+
+/* What comes out of a container of a segment that is not carried passes, since its port is not in
+ * the map. */
+static void settle_port(struct fastdp_io *f, const struct fastdp_known_port *p)
+{
+	const struct fastdp_known_segment *s = segment_of(f, p->segment);
+	struct fastdp_port value = { .segment = p->segment };
+	uint32_t key = (uint32_t)p->ifindex;
+
+	memcpy(value.mac, p->mac.b, sizeof value.mac);
+	if (p->segment == SEGMENT_DEFAULT || (s && s->carried))
+		fastdp_set(f, MAP_PORTS, &key, &value, "ports");
+	else
+		fastdp_map_remove(&f->maps, MAP_PORTS, &key);
+}
+
 void fastdp_io_port(struct fastdp_io *f, int ifindex, uint32_t segment, struct mac mac)
 {
-	struct fastdp_port value = { .segment = segment };
-	struct fastdp_known_port *p = port_at(f, ifindex);
-	uint32_t key = (uint32_t)ifindex;
+	struct fastdp_known_port *p = port_at(f, ifindex), fresh = { ifindex, segment, mac };
 	int rc;
 
 	if (p && p->segment == segment && mac_equal(p->mac, mac))
 		return;
 	if (p)
 		fastdp_io_port_gone(f, ifindex);
-	memcpy(value.mac, mac.b, sizeof value.mac);
-	fastdp_set(f, MAP_PORTS, &key, &value, "ports");
+	settle_port(f, &fresh);
 	rc = net_program_attach(ifindex, NET_INGRESS, f->mark,
 				fastdp_program_fd(&f->maps, PROGRAM_CONTAINER));
 	if (rc) {
@@ -141,7 +161,7 @@ void fastdp_io_port(struct fastdp_io *f, int ifindex, uint32_t segment, struct m
 		f->ports_room = f->ports_room ? f->ports_room * 2 : 16;
 		f->ports = mem_resize(f->ports, f->ports_room, sizeof *f->ports);
 	}
-	f->ports[f->ports_count++] = (struct fastdp_known_port){ ifindex, segment, mac };
+	f->ports[f->ports_count++] = fresh;
 	settle_local(f, segment, mac);
 }
 
@@ -157,4 +177,69 @@ void fastdp_io_port_gone(struct fastdp_io *f, int ifindex)
 	*p = f->ports[--f->ports_count];
 	fastdp_map_remove(&f->maps, MAP_PORTS, &key);
 	settle_local(f, gone.segment, gone.mac);
+}
+
+/* ---- segments ---- */
+
+static struct fastdp_known_segment *get_segment(struct fastdp_io *f, uint32_t number)
+{
+	struct fastdp_known_segment *s = segment_of(f, number);
+
+	if (s)
+		return s;
+	f->segments = mem_resize(f->segments, f->segments_count + 1, sizeof *f->segments);
+	s = &f->segments[f->segments_count++];
+	*s = (struct fastdp_known_segment){ .number = number };
+	return s;
+}
+
+static void settle_segment(struct fastdp_io *f, struct fastdp_known_segment *s)
+{
+	struct fastdp_bridge value = { (uint32_t)s->bridge_port_ifindex };
+
+	if (s->carried && s->bridge_port_ifindex)
+		fastdp_set(f, MAP_SEGMENTS, &s->number, &value, "segments");
+	else
+		fastdp_map_remove(&f->maps, MAP_SEGMENTS, &s->number);
+	for (size_t i = 0; i < f->ports_count; i++)
+		if (f->ports[i].segment == s->number)
+			settle_port(f, &f->ports[i]);
+	if (!s->carried && !s->bridge_port_ifindex)
+		*s = f->segments[--f->segments_count];
+}
+
+void fastdp_do_segment(struct fastdp_io *f, const struct fastdp_op *op)
+{
+	struct fastdp_known_segment *s = get_segment(f, op->segment);
+
+	s->carried = !op->remove;
+	settle_segment(f, s);
+}
+
+void fastdp_io_segment(struct fastdp_io *f, uint32_t segment, int bridge_port_ifindex)
+{
+	struct fastdp_known_segment *s = get_segment(f, segment);
+
+	/* Until the router has spoken, what an earlier life carried goes on. */
+	s->bridge_port_ifindex = bridge_port_ifindex;
+	if (s->carried || !bridge_port_ifindex)
+		settle_segment(f, s);
+}
+
+void fastdp_forget_segments(struct fastdp_io *f)
+{
+	uint32_t number, *after = NULL, last;
+
+	while (fastdp_map_next(&f->maps, MAP_SEGMENTS, after, &number)) {
+		const struct fastdp_known_segment *s = segment_of(f, number);
+
+		if (s && s->carried) {
+			last = number;
+			after = &last;
+			continue;
+		}
+		/* From the start: walking goes on only from what is there. */
+		fastdp_map_remove(&f->maps, MAP_SEGMENTS, &number);
+		after = NULL;
+	}
 }

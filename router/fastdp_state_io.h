@@ -42,6 +42,13 @@ struct fastdp_known_port {
 	struct mac mac;
 };
 
+/* Other than the default one. */
+struct fastdp_known_segment {
+	uint32_t number;
+	int bridge_port_ifindex; /* 0: not told */
+	bool carried;		 /* by the router's word; then its ports are in the map, too */
+};
+
 struct fastdp_io {
 	struct fastdp_io_config config;
 	struct net *net;
@@ -60,6 +67,8 @@ struct fastdp_io {
 	size_t sessions_count, sessions_room, next_way;
 	struct fastdp_known_port *ports;
 	size_t ports_count, ports_room;
+	struct fastdp_known_segment *segments;
+	size_t segments_count;
 	int *underlay; /* interfaces with our program */
 	size_t underlay_count;
 	struct fastdp_inherited *inherited; /* in order of key */
@@ -97,6 +106,9 @@ void fastdp_detach_underlay(struct fastdp_io *f, int ifindex);
 void fastdp_do_endpoint(struct fastdp_io *f, const struct fastdp_op *op);
 void fastdp_remove_endpoint(struct fastdp_io *f, const struct fastdp_mac *key);
 void fastdp_do_address(struct fastdp_io *f, const struct fastdp_op *op);
+void fastdp_do_segment(struct fastdp_io *f, const struct fastdp_op *op);
+/* Of an earlier life: those that nobody opened in this one. */
+void fastdp_forget_segments(struct fastdp_io *f);
 
 /* ---- fastdp_takeover_io.c ---- */
 

@@ -13,13 +13,14 @@
 
 #include <stdint.h>
 
-#define FASTDP_LAYOUT 4u
+#define FASTDP_LAYOUT 5u
 
 /* Peers beyond that are reached by sleeve; each costs 32 bytes on every CPU. */
 #define FASTDP_PEERS_MAX 4096u
 #define FASTDP_ENDPOINTS_MAX 262144u
 #define FASTDP_PORTS_MAX 16384u
 #define FASTDP_ADDRESSES_MAX 262144u
+#define FASTDP_SEGMENTS_MAX 1024u /* SEGMENTS_MAX, and a little */
 /* Of connections that are up, and of those of an earlier life of the daemon for a while. */
 #define FASTDP_SESSIONS_MAX 8192u
 #define FASTDP_EVENTS_SIZE (32u * 1024u) /* ring, a power of two; some 500 pongs */
@@ -41,6 +42,12 @@ struct fastdp_config {
 	uint32_t frame_max;	      /* largest frame, Ethernet header included, that was proved */
 	uint16_t udp_port;	      /* of VXLAN, here and at all peers */
 	uint16_t zero;
+};
+
+/* segment -> ifindex of the router's port at its bridge, as bridge_port_ifindex is that of the
+ * default one.  What is not here is only relayed. */
+struct fastdp_bridge {
+	uint32_t port_ifindex;
 };
 
 /* (segment, MAC) -> where it lives */

@@ -39,9 +39,12 @@ void fastdp_io_flush(struct fastdp_io *f);
 /* The host's end of a container's veth, and the container's MAC; as often as you like. */
 void fastdp_io_port(struct fastdp_io *f, int ifindex, uint32_t segment, struct mac mac);
 void fastdp_io_port_gone(struct fastdp_io *f, int ifindex);
+/* The router's port at the bridge of a segment other than the default one; 0: closed.  Nothing is
+ * carried there until the router says so. */
+void fastdp_io_segment(struct fastdp_io *f, uint32_t segment, int bridge_port_ifindex);
 /* The bridge has another MTU; before the router is told. */
 void fastdp_io_mtu(struct fastdp_io *f, uint32_t mtu);
-/* The bridge was repaired. */
+/* The default segment's bridge was repaired. */
 void fastdp_io_bridge_port(struct fastdp_io *f, int ifindex);
 
 /* Is it the VXLAN device that went, or changed?  Then this makes it anew; until it could, all goes

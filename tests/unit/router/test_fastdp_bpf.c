@@ -25,6 +25,7 @@
 #define SELF 1u
 #define PEERS 9u
 #define MACS 24u
+#define SEGMENTS 3u
 #define PORT_IFINDEX 1u
 #define OUTER4 50u
 #define OUTER6 70u
@@ -136,8 +137,17 @@ struct world {
 	bool ipv6;
 	enum reach reach[PEERS + 1];
 	uint32_t via[PEERS + 1];
-	struct spot spots[MACS];
+	struct spot all[SEGMENTS][MACS];
+	struct spot *spots; /* of the default segment */
 };
+
+/* Frames of the last one are only relayed by us. */
+static const uint32_t segments[SEGMENTS] = { 0, 5, 7 };
+
+static bool is_open(uint32_t s)
+{
+	return s < 2;
+}
 
 static uint32_t draw(struct world *w, uint32_t limit)
 {
@@ -183,55 +193,84 @@ static void draw_peers(struct world *w)
 	}
 	topology_update(w->view.topology);
 	w->snapshot = snapshot_new(SELF, w->view.topology, live, count, 1);
-	snapshot_want(w->snapshot, w->view.topology, w->view.networks, SELF, SEGMENT_DEFAULT);
+	for (uint32_t s = 0; s < SEGMENTS; s++)
+		snapshot_want(w->snapshot, w->view.topology, w->view.networks, SELF, segments[s]);
 }
 
-static void draw_spots(struct world *w)
+/* The same MACs in all segments, at other places in each. */
+static void draw_spots(struct world *w, uint32_t segment)
 {
 	struct endpoints *e = w->view.endpoints;
+	uint32_t number = segments[segment];
 
 	for (uint32_t i = 0; i < MACS; i++) {
-		struct spot *s = &w->spots[i];
+		struct spot *s = &w->all[segment][i];
 
 		*s = (struct spot){ .mac = mac_of(0x100 + i) };
-		switch (draw(w, 8)) {
+		switch (is_open(segment) ? draw(w, 8) : draw(w, 2) * 3) {
 		case 0:
 			break;
 		case 1:
 			s->where = FASTDP_AT_BRIDGE;
-			endpoints_learn_local(e, 0, s->mac);
+			endpoints_learn_local(e, number, s->mac);
 			break;
 		case 2:
 			s->where = FASTDP_AT_PORT;
-			endpoints_attach(e, 0, s->mac, NULL, 0);
+			endpoints_attach(e, number, s->mac, NULL, 0);
 			break;
 		default:
 			s->where = FASTDP_AT_PEER;
 			s->peer = 2 + draw(w, PEERS - 1);
-			view_claim(&w->view, s->peer, s->mac, 1, i + 1);
+			view_claim_in(&w->view, number, s->peer, s->mac, 1, i + 1);
 		}
 	}
+	if (!is_open(segment))
+		return;
 	/* The container whose port frames come out of. */
-	w->spots[0].where = FASTDP_AT_PORT;
-	w->spots[0].peer = 0;
-	w->spots[0].mac = mac_of(0x99);
-	endpoints_attach(e, 0, w->spots[0].mac, NULL, 0);
+	w->all[segment][0] = (struct spot){ mac_of(0x99), FASTDP_AT_PORT, 0 };
+	endpoints_attach(e, number, mac_of(0x99), NULL, 0);
+}
+
+/* The port belongs to this segment from now on. */
+static void put_port(struct world *w, uint32_t segment)
+{
+	struct fastdp_port port = { .segment = segments[segment] };
+	uint32_t ifindex = PORT_IFINDEX;
+
+	memcpy(port.mac, w->all[segment][0].mac.b, 6);
+	set("ports", &ifindex, &port);
+}
+
+static void program_spots(struct world *w, uint32_t segment)
+{
+	for (uint32_t i = 0; i < MACS; i++) {
+		const struct spot *s = &w->all[segment][i];
+		struct fastdp_mac key = { .segment = segments[segment] };
+		struct fastdp_endpoint value = { s->where, s->peer };
+
+		if (!s->where || (s->where == FASTDP_AT_PEER && w->reach[s->peer] == CUT))
+			continue;
+		if (s->where == FASTDP_AT_PORT)
+			value.number = PORT_IFINDEX;
+		memcpy(key.mac, s->mac.b, 6);
+		set("endpoints", &key, &value);
+	}
 }
 
 /* As the router programs them: who cannot be reached has nothing. */
 static void program(struct world *w)
 {
-	static const char *const maps[] = { "ports",   "endpoints", "peers",
+	static const char *const maps[] = { "ports",   "endpoints", "peers",	"segments",
 					    "sources", "sessions",  "addresses" };
 	struct fastdp_config config = { FASTDP_LAYOUT, 7, 8, 1514, UDP_PORT, 0 };
-	struct fastdp_port port = { .segment = 0 };
-	uint32_t zero = 0, ifindex = PORT_IFINDEX;
+	struct fastdp_bridge bridge = { 9 };
+	uint32_t zero = 0;
 
 	for (size_t i = 0; i < sizeof maps / sizeof maps[0]; i++)
 		clear(maps[i]);
 	set("config", &zero, &config);
-	memcpy(port.mac, w->spots[0].mac.b, 6);
-	set("ports", &ifindex, &port);
+	put_port(w, 0);
+	set("segments", &segments[1], &bridge);
 	for (uint32_t p = 2; p <= PEERS; p++) {
 		struct fastdp_source source = { p, 0, address(SELF, w->ipv6) };
 		struct fastdp_address from = address(p, w->ipv6);
@@ -254,18 +293,22 @@ static void program(struct world *w)
 		}
 		set("peers", &p, &peer);
 	}
-	for (uint32_t i = 0; i < MACS; i++) {
-		const struct spot *s = &w->spots[i];
-		struct fastdp_mac key = { .segment = 0 };
-		struct fastdp_endpoint value = { s->where, s->peer };
+	for (uint32_t s = 0; s < SEGMENTS; s++)
+		program_spots(w, s);
+}
 
-		if (!s->where || (s->where == FASTDP_AT_PEER && w->reach[s->peer] == CUT))
-			continue;
-		if (s->where == FASTDP_AT_PORT)
-			value.number = PORT_IFINDEX;
-		memcpy(key.mac, s->mac.b, 6);
-		set("endpoints", &key, &value);
+/* All peers have the second segment, we too, and some the third. */
+static void draw_networks(struct world *w)
+{
+	struct why why;
+
+	for (uint32_t p = 2; p <= PEERS; p++) {
+		view_network(&w->view, segments[1], p, "five", 1, 1);
+		if (draw(w, 2))
+			view_network(&w->view, segments[2], p, "seven", 1, 1);
 	}
+	assert_true(networks_open(w->view.networks, segments[1], "five", &why));
+	networks_settle(w->view.networks);
 }
 
 static struct world *world_new(uint64_t seed, bool ipv6)
@@ -276,8 +319,11 @@ static struct world *world_new(uint64_t seed, bool ipv6)
 	w->ipv6 = ipv6;
 	w->view = view_new(SELF);
 	endpoints_now(w->view.endpoints, at(5000));
+	w->spots = w->all[0];
+	draw_networks(w);
 	draw_peers(w);
-	draw_spots(w);
+	for (uint32_t s = 0; s < SEGMENTS; s++)
+		draw_spots(w, s);
 	endpoints_now(w->view.endpoints, at(5000));
 	program(w);
 	return w;
@@ -290,12 +336,12 @@ static void world_free(struct world *w)
 	mem_free(w);
 }
 
-static const struct spot *any_spot(struct world *w)
+static const struct spot *any_spot(struct world *w, uint32_t segment)
 {
-	return &w->spots[draw(w, MACS)];
+	return &w->all[segment][draw(w, MACS)];
 }
 
-static struct mac any_target(struct world *w, const struct spot **spot)
+static struct mac any_target(struct world *w, uint32_t segment, const struct spot **spot)
 {
 	static const struct mac broadcast = { { 255, 255, 255, 255, 255, 255 } };
 	static const struct mac stp = { { 1, 0x80, 0xc2, 0, 0, 0 } };
@@ -307,7 +353,7 @@ static struct mac any_target(struct world *w, const struct spot **spot)
 	case 1:
 		return stp;
 	default:
-		*spot = any_spot(w);
+		*spot = any_spot(w, segment);
 		return (*spot)->mac;
 	}
 }
@@ -320,9 +366,10 @@ static void any_frame(struct world *w, struct made_frame *f, struct mac to, stru
 		make_ipv4(f, to, from, 20 + draw(w, 1400), true, 17);
 }
 
-static peer_name owner(struct world *w, struct mac mac)
+static peer_name owner(struct world *w, uint32_t segment, struct mac mac)
 {
-	return mac_is_group(mac) ? PEER_NAME_NONE : endpoints_find(w->view.endpoints, 0, mac);
+	return mac_is_group(mac) ? PEER_NAME_NONE
+				 : endpoints_find(w->view.endpoints, segments[segment], mac);
 }
 
 /* ---- the outer header ---- */
@@ -406,19 +453,22 @@ static size_t wrap(const struct world *w, const struct made_frame *f, uint32_t f
 
 /* ---- from a container ---- */
 
-static void one_from_container(struct world *w, unsigned *sent)
+static void one_from_container(struct world *w, uint32_t segment, unsigned *sent)
 {
-	const struct spot *target, *source = draw(w, 4) ? &w->spots[0] : any_spot(w);
-	struct decide_input in = { .side = DECIDE_FROM_BRIDGE, .from = source->mac };
+	const struct spot *own_spot = &w->all[segment][0], *target;
+	const struct spot *source = draw(w, 4) ? own_spot : any_spot(w, segment);
+	struct decide_input in = { .side = DECIDE_FROM_BRIDGE,
+				   .from = source->mac,
+				   .segment = segments[segment] };
 	static struct made_frame f;
 	struct outcome out;
 	struct verdict v;
-	bool own = source == &w->spots[0];
+	bool own = source == own_spot;
 	uint64_t before = 0;
 
-	in.to = any_target(w, &target);
-	in.source = endpoints_would_learn(w->view.endpoints, 0, in.from);
-	in.where = owner(w, in.to);
+	in.to = any_target(w, segment, &target);
+	in.source = endpoints_would_learn(w->view.endpoints, segments[segment], in.from);
+	in.where = owner(w, segment, in.to);
 	any_frame(w, &f, in.to, in.from);
 	decide(w->snapshot, &in, &v);
 	if (v.destination != PEER_NAME_NONE)
@@ -430,7 +480,7 @@ static void one_from_container(struct world *w, unsigned *sent)
 		assert_int_equal(out.size, f.size);
 	} else if (own && v.destination != PEER_NAME_NONE && v.hops_count) {
 		assert_int_equal(out.verdict, REDIRECTED);
-		check_outer(w, &out, (uint32_t)v.hops[0].peer, FASTDP_TTL, 0, &f);
+		check_outer(w, &out, (uint32_t)v.hops[0].peer, FASTDP_TTL, segments[segment], &f);
 		assert_int_equal(frames_out((uint32_t)v.destination), before + 1);
 		(*sent)++;
 	} else {
@@ -442,19 +492,21 @@ static void one_from_container(struct world *w, unsigned *sent)
 
 static void containers_frames_go_where_decide_says(void **state)
 {
-	unsigned sent = 0;
+	unsigned sent[2] = { 0 };
 
 	(void)state;
 	if (!programs)
 		skip();
 	for (uint64_t seed = 1; seed <= 40; seed++) {
 		struct world *w = world_new(seed, seed % 2);
+		uint32_t segment = seed % 4 > 1;
 
+		put_port(w, segment);
 		for (unsigned i = 0; i < 60; i++)
-			one_from_container(w, &sent);
+			one_from_container(w, segment, &sent[segment]);
 		world_free(w);
 	}
-	assert_true(sent > 300);
+	assert_true(sent[0] > 150 && sent[1] > 150);
 }
 
 /* ---- from a peer ---- */
@@ -477,19 +529,19 @@ static void check_shot(struct world *w, const struct outcome *out, const uint64_
 
 static void one_from_peer(struct world *w, unsigned *seen)
 {
-	uint32_t via = 2 + draw(w, PEERS), vni = draw(w, 8) ? 0 : 7;
+	uint32_t via = 2 + draw(w, PEERS), segment = draw(w, SEGMENTS), vni = segments[segment];
 	uint8_t ttl = draw(w, 6) ? 20 : 1;
-	const struct spot *target, *source = any_spot(w);
+	const struct spot *target, *source = any_spot(w, segment);
 	static uint8_t packet[70000];
 	static struct made_frame f;
-	struct mac to = any_target(w, &target);
+	struct mac to = any_target(w, segment, &target);
 	uint64_t before[DROP_REASONS_COUNT];
 	struct decide_input in = {
 		.side = DECIDE_FROM_PEER,
 		.to = to,
 		.from = source->mac,
 		.segment = vni,
-		.open = vni == 0,
+		.open = is_open(segment),
 		.via = via,
 		.hop_limit = ttl,
 	};
@@ -497,9 +549,8 @@ static void one_from_peer(struct world *w, unsigned *seen)
 	struct verdict v;
 	size_t size;
 
-	/* Endpoints of segment 7: none. */
-	in.origin = vni ? PEER_NAME_NONE : owner(w, in.from);
-	in.destination = vni ? PEER_NAME_NONE : owner(w, to);
+	in.origin = owner(w, segment, in.from);
+	in.destination = owner(w, segment, to);
 	if (in.origin == PEER_NAME_NONE)
 		in.origin = via;
 	if (in.destination == PEER_NAME_NONE)

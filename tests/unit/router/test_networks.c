@@ -6,23 +6,7 @@
 static void say(struct view *v, peer_name peer, uint32_t segment, const char *key,
 		uint64_t generation, uint64_t version)
 {
-	struct network_entry e = { .segment = segment, .peer = peer };
-	uint8_t k[NETWORK_KEY_SIZE], b[NETWORK_VALUE_MAX];
-	struct writer key_writer = writer_over(k, sizeof k), value = writer_over(b, sizeof b);
-	struct entry_view view = { .kind = KIND_NETWORK,
-				   .writer = peer,
-				   .generation = generation,
-				   .version = version,
-				   .flags = key ? 0 : ENTRY_TOMBSTONE };
-
-	network_entry_key(&e, &key_writer);
-	view.key = writer_bytes(&key_writer);
-	if (key) {
-		snprintf(e.key, sizeof e.key, "%s", key);
-		network_entry_value(&e, &value);
-		view.value = writer_bytes(&value);
-	}
-	view_merge(v, &view);
+	view_network(v, segment, peer, key, generation, version);
 	networks_settle(v->networks);
 	networks_check(v->networks);
 }
@@ -257,18 +241,7 @@ static void a_contested_number_is_not_for_the_kernel(void **state)
 static void claim_in(struct view *v, peer_name peer, uint32_t segment, struct mac mac,
 		     uint32_t claim)
 {
-	struct endpoint_entry e = { .segment = segment, .mac = mac, .peer = peer, .claim = claim };
-	uint8_t k[ENDPOINT_KEY_SIZE], b[ENDPOINT_VALUE_MAX];
-	struct writer key = writer_over(k, sizeof k), value = writer_over(b, sizeof b);
-	struct entry_view view = {
-		.kind = KIND_ENDPOINT, .writer = peer, .generation = 1, .version = claim
-	};
-
-	endpoint_entry_key(&e, &key);
-	endpoint_entry_value(&e, &value);
-	view.key = writer_bytes(&key);
-	view.value = writer_bytes(&value);
-	view_merge(v, &view);
+	view_claim_in(v, segment, peer, mac, claim, claim);
 	endpoints_now(v->endpoints, at(100 + claim));
 }
 

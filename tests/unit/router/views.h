@@ -66,10 +66,13 @@ struct made_entry {
 	uint8_t key[ENDPOINT_KEY_SIZE], value[ENDPOINT_VALUE_MAX];
 };
 
-static inline void make_claim(struct made_entry *m, peer_name peer, struct mac mac, uint32_t claim,
-			      uint64_t generation, uint64_t version, bool dead)
+static inline void make_claim_in(struct made_entry *m, uint32_t segment, peer_name peer,
+				 struct mac mac, uint32_t claim, uint64_t generation,
+				 uint64_t version, bool dead)
 {
-	struct endpoint_entry e = { .mac = mac, .peer = peer, .claim = claim, .ips_count = 1 };
+	struct endpoint_entry e = {
+		.segment = segment, .mac = mac, .peer = peer, .claim = claim, .ips_count = 1
+	};
 	struct writer key = writer_over(m->key, sizeof m->key);
 	struct writer value = writer_over(m->value, sizeof m->value);
 
@@ -87,6 +90,12 @@ static inline void make_claim(struct made_entry *m, peer_name peer, struct mac m
 	};
 }
 
+static inline void make_claim(struct made_entry *m, peer_name peer, struct mac mac, uint32_t claim,
+			      uint64_t generation, uint64_t version, bool dead)
+{
+	make_claim_in(m, SEGMENT_DEFAULT, peer, mac, claim, generation, version, dead);
+}
+
 static inline void view_merge(struct view *v, const struct entry_view *e)
 {
 	assert_null(store_check(v->store, e));
@@ -100,6 +109,37 @@ static inline void view_claim(struct view *v, peer_name peer, struct mac mac, ui
 
 	make_claim(&m, peer, mac, claim, 1, version, false);
 	view_merge(v, &m.view);
+}
+
+static inline void view_claim_in(struct view *v, uint32_t segment, peer_name peer, struct mac mac,
+				 uint32_t claim, uint64_t version)
+{
+	struct made_entry m;
+
+	make_claim_in(&m, segment, peer, mac, claim, 1, version, false);
+	view_merge(v, &m.view);
+}
+
+static inline void view_network(struct view *v, uint32_t segment, peer_name peer, const char *name,
+				uint64_t generation, uint64_t version)
+{
+	struct network_entry e = { .segment = segment, .peer = peer };
+	uint8_t k[NETWORK_KEY_SIZE], b[NETWORK_VALUE_MAX];
+	struct writer key = writer_over(k, sizeof k), value = writer_over(b, sizeof b);
+	struct entry_view view = { .kind = KIND_NETWORK,
+				   .writer = peer,
+				   .generation = generation,
+				   .version = version,
+				   .flags = name ? 0 : ENTRY_TOMBSTONE };
+
+	network_entry_key(&e, &key);
+	view.key = writer_bytes(&key);
+	if (name) {
+		snprintf(e.key, sizeof e.key, "%s", name);
+		network_entry_value(&e, &value);
+		view.value = writer_bytes(&value);
+	}
+	view_merge(v, &view);
 }
 
 /* Our next own entry as it would travel. */
