@@ -9,7 +9,7 @@ import sys
 import time
 
 import lab
-from . import ROOT, machine, measures, modes, place, result, rounds
+from . import ROOT, machine, measures, modes, peers, place, report, result, rounds
 
 DESCRIPTION = """Compares the ways in which weave carries containers' packets, with each other, with the host's own
 network, and with a bridge and VXLAN device as flannel has it.  Hosts are namespaces of this machine,
@@ -33,13 +33,16 @@ def names(known, default):
 
 
 def parse(arguments):
-    modes_known = list(modes.MODES)
+    modes_known = [n for n in modes.MODES if modes.MODES[n].group != "peer"]
     p = argparse.ArgumentParser(prog="bench/run", description=DESCRIPTION,
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--full", action="store_true",
                    help="all modes, measures and profiles, 5 rounds of 2 s; takes hours")
     p.add_argument("--modes", type=names(modes_known, modes.BASIC), metavar="NAME,...",
                    help=f"of: {', '.join(modes_known)} (default: {','.join(modes.BASIC)})")
+    p.add_argument("--peers", default=os.environ.get("BENCH_PEERS", ""), metavar="NAME,...",
+                   help=f"packaged overlays besides, those that are installed of: "
+                        f"{', '.join(peers.NAMES)}, all (default: $BENCH_PEERS)")
     p.add_argument("--measures", type=names(measures.MEASURES, measures.QUICK), metavar="NAME,...",
                    help=f"of: {', '.join(measures.MEASURES)} (default: "
                         f"{','.join(measures.QUICK)})")
@@ -53,7 +56,7 @@ def parse(arguments):
                    help="begin no round that would end later than this")
     p.add_argument("--out", type=pathlib.Path, metavar="FILE",
                    default=ROOT / "build" / "bench" / "result.json",
-                   help="JSON; CSV is written beside it (build/bench/result.json)")
+                   help="JSON; CSV and HTML are written beside it (build/bench/result.json)")
     p.add_argument("--append", action="store_true",
                    help="add rounds to the file that is there: a long run in slices")
     p.add_argument("--list", action="store_true", help="say what there is, and end")
@@ -68,6 +71,11 @@ def parse(arguments):
     o.profiles = o.profiles or (list(place.PROFILES) if everything else ["veth"])
     o.rounds = o.rounds or 5
     o.seconds = o.seconds or (2 if everything else 1)
+    wanted = o.peers.replace(",", " ").split()
+    for name in list(peers.NAMES) if wanted == ["all"] else wanted:
+        if name not in peers.NAMES:
+            p.error(f"--peers: '{name}' is none of: {', '.join(peers.NAMES)}, all")
+        o.modes += [m for m in peers.NAMES[name] if m not in o.modes]
     return o
 
 
@@ -134,8 +142,9 @@ def finish(found, path):
         return
     result.save(found, path)
     path.with_suffix(".csv").write_text(result.to_csv(found))
+    path.with_suffix(".html").write_text(report.page(found))
     print(result.to_text(found))
-    print(f"\nwritten: {path}, and .csv beside it")
+    print(f"\nwritten: {path}, .csv and .html beside it")
 
 
 def main(arguments=None):

@@ -208,10 +208,10 @@ MEASURES = {m.name: m for m in (
 
 METRICS = {
     "gbps": Metric("throughput", "Gbit/s", "higher"),
-    "cpu_s_per_gb": Metric("processor time, all hosts", "s/GB", "lower"),
+    "cpu_s_per_gb": Metric("CPU time, all hosts", "s/GB", "lower"),
     "retransmits_per_gb": Metric("retransmits", "/GB", "lower"),
     "kpps": Metric("datagrams received", "k/s", "higher"),
-    "cpu_us_per_packet": Metric("processor time for a datagram, all hosts", "µs", "lower"),
+    "cpu_us_per_packet": Metric("CPU time for a datagram, all hosts", "µs", "lower"),
     "p50_us": Metric("median", "µs", "lower"),
     "p90_us": Metric("90 %", "µs", "lower"),
     "p99_us": Metric("99 %", "µs", "lower"),

@@ -66,6 +66,32 @@ class Host(lab.Host):
     def probe(self):
         return str(PROBE)
 
+    def write(self, name, text):
+        """A file of this host; its path."""
+        path = self.lab.dir / self.short / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(0o600)
+        return str(path)
+
+    def daemon(self, command):
+        """A program that carries frames, until end_daemon() or the end of the laboratory."""
+        with open(self.write(f"daemon{len(self.lab.processes)}.log", ""), "w") as log:
+            process = self.start(command, stdout=log)
+        process.log = log.name
+        return process
+
+    def daemon_log(self, daemon):
+        with open(daemon.log, errors="replace") as log:
+            return log.read()[-300:]
+
+    def daemon_pid(self, daemon):
+        return daemon.pid   # nsenter becomes the program
+
+    def end_daemon(self, daemon):
+        daemon.terminate()
+        daemon.wait(10)
+
     def plain_box(self, cidr, mtu):
         """A container that no router knows; the name of the host's end of its veth pair too."""
         box = self.container()

@@ -94,7 +94,7 @@ def test_what_cannot_be_is_skipped_and_says_why(world):
     result = world.run("vxlan", "off", "tool", "three", "broken")
     state = {n: (s["status"], s["reason"]) for n, s in result["state"]["veth"].items()}
     assert state == {"vxlan": ("measured", ""), "off": ("skipped", "no such kernel"),
-                     "tool": ("skipped", "absent is not installed"),
+                     "tool": ("skipped", "not installed: absent"),
                      "three": ("skipped", "needs 3 hosts"),
                      "broken": ("failed", "router did not start / and more")}
     assert {r["mode"] for r in result["runs"]} == {"vxlan"}
