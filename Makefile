@@ -147,12 +147,16 @@ $(O)/tests/fuzz/%: $(O)/tests/fuzz/%.o $(call archives,cmd)
 $(O)/bench/%: $(O)/bench/%.o $(call archives,cmd)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
+MICRO_OBJECTS := $(patsubst %.c,$(O)/%.o,$(sort $(wildcard bench/micro/*.c)))
+$(O)/bench/micro/micro: $(MICRO_OBJECTS) $(call archives,cmd)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
 .PHONY: programs-unit programs-fuzz simulate
 programs-unit: $(UNIT_PROGRAMS)
 programs-fuzz: $(FUZZ_PROGRAMS)
 simulate: $(O)/simulate
 
-.PHONY: test test-unit test-net test-vm sim soak fuzz lint layers demo bench bench-full
+.PHONY: test test-unit test-net test-vm sim soak fuzz lint layers demo bench bench-full microbench
 test:
 	@python3 tests/run.py all
 test-unit:
@@ -178,6 +182,8 @@ bench: all
 	@bench/run $(BENCH)
 bench-full: all
 	@bench/run --full $(BENCH)
+microbench:
+	@bench/microbench $(BENCH)
 
 .PHONY: install clean
 PREFIX ?= /usr/local

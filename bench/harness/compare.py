@@ -4,7 +4,8 @@ Of each number the ratio new / old of the medians over rounds is taken, with its
 interval by bootstrap.  Slower (or faster) is what lies beyond 1 with the whole interval and with
 the ratio itself by more than a threshold.  Traffic is compared by its ratios to the baseline of the
 same round, which drift less than the machine does; the baseline itself, and all with 'absolute',
-by its own values.  Instructions are counted, not measured: there the threshold alone decides.
+by its own values.  Instructions are counted, not measured: there the threshold alone decides, and
+CPU time is judged only where nobody counted, and with 'absolute'.
 """
 
 import argparse
@@ -81,20 +82,21 @@ def traffic(old, new, threshold, absolute):
                 yield verdict
 
 
-def micro(old, new, threshold, _absolute):
+def micro(old, new, threshold, absolute):
     before, after = ({run["name"]: run for run in r["runs"]} for r in (old, new))
     for name in dict.fromkeys([*before, *after]):
         a, b = before.get(name), after.get(name)
         if not a or not b:
             yield Verdict(name, "gone" if a else "new")
             continue
-        if a.get("instructions") and b.get("instructions"):
+        counted = a.get("instructions") and b.get("instructions")
+        if counted:
             ratio = b["instructions"] / a["instructions"]
             verdict = ("slower" if ratio > 1 + threshold else
                        "faster" if ratio < 1 - threshold else "same")
             yield Verdict(f"{name} instructions", verdict, ratio, ratio, ratio, a["instructions"],
                           b["instructions"])
-        if a["ns"] and b["ns"]:
+        if absolute or not counted:
             yield judge(f"{name} ns", a["ns"], b["ns"], "lower", max(threshold, 0.1))
 
 
