@@ -14,6 +14,7 @@
 struct arrival {
 	struct fastdp_address from, to;
 	uint32_t headers; /* bytes from the outer Ethernet header to the inner one */
+	uint16_t macs[6]; /* inner: destination, source */
 	uint32_t vni;
 	uint16_t protocol; /* inner, big endian */
 	uint16_t check;	   /* of UDP */
@@ -40,6 +41,13 @@ static __always_inline void *pull(struct __sk_buff *skb, uint32_t size, void **e
 	return data;
 }
 
+static __always_inline void keep_macs(struct arrival *a, const uint16_t *inner)
+{
+#pragma unroll
+	for (int i = 0; i < 6; i++)
+		a->macs[i] = inner[i];
+}
+
 /* True for one unfragmented VXLAN packet to our port without anything unusual about it. */
 static __always_inline bool read4(struct __sk_buff *skb, const struct fastdp_config *c,
 				  struct arrival *a)
@@ -56,6 +64,7 @@ static __always_inline bool read4(struct __sk_buff *skb, const struct fastdp_con
 	mapped(&a->to, w->ip.to);
 	a->ttl = w->ip.ttl;
 	a->vni = bpf_ntohl(w->vxlan.vni) >> 8;
+	keep_macs(a, w->inner);
 	a->protocol = w->inner[6];
 	a->check = w->vxlan.udp_check;
 	a->headers = WRAP4_SIZE;
@@ -81,6 +90,7 @@ static __always_inline bool read6(struct __sk_buff *skb, const struct fastdp_con
 	}
 	a->ttl = w->ip.ttl;
 	a->vni = bpf_ntohl(w->vxlan.vni) >> 8;
+	keep_macs(a, w->inner);
 	a->protocol = w->inner[6];
 	a->check = w->vxlan.udp_check;
 	a->headers = WRAP6_SIZE;
@@ -88,14 +98,13 @@ static __always_inline bool read6(struct __sk_buff *skb, const struct fastdp_con
 	return true;
 }
 
-/* Takes the outer headers off. */
+/* Takes the outer headers off; the inner packet is of the same kind of IP as they are. */
 static __always_inline bool unwrap(struct __sk_buff *skb, const struct arrival *a)
 {
 	uint64_t flags = BPF_F_ADJ_ROOM_FIXED_GSO;
-	uint8_t inner[ETH_HLEN];
+	uint16_t *macs;
+	void *end;
 
-	if (bpf_skb_load_bytes(skb, a->headers, inner, sizeof inner))
-		return false;
 	/* A checksum that the hardware found right may be the inner one: its level tells. */
 	if (bpf_csum_level(skb, BPF_CSUM_LEVEL_QUERY) > 0) {
 		flags |= BPF_F_ADJ_ROOM_NO_CSUM_RESET;
@@ -104,7 +113,14 @@ static __always_inline bool unwrap(struct __sk_buff *skb, const struct arrival *
 	if (a->ipv6 ? bpf_skb_adjust_room(skb, -(int)WRAP6_SIZE, BPF_ADJ_ROOM_MAC, flags)
 		    : bpf_skb_adjust_room(skb, -(int)WRAP4_SIZE, BPF_ADJ_ROOM_MAC, flags))
 		return false;
-	return bpf_skb_store_bytes(skb, 0, inner, sizeof inner, 0) == 0;
+	macs = (void *)(long)skb->data;
+	end = (void *)(long)skb->data_end;
+	if ((void *)(macs + 6) > end)
+		return false;
+#pragma unroll
+	for (int i = 0; i < 6; i++)
+		macs[i] = a->macs[i];
+	return true;
 }
 
 /* New outer addresses and hop limit for a packet that stays wrapped. */
@@ -123,7 +139,7 @@ static __always_inline int send_on4(struct __sk_buff *skb, const struct fastdp_p
 	w->ip.check = ipv4_checksum(&w->ip);
 	/* Ours are without; another's does not hold any more. */
 	w->vxlan.udp_check = 0;
-	return (int)bpf_redirect_neigh(way->ifindex, NULL, 0, 0);
+	return send_out(way);
 }
 
 static __always_inline int send_on6(struct __sk_buff *skb, const struct fastdp_peer *way,
@@ -142,7 +158,7 @@ static __always_inline int send_on6(struct __sk_buff *skb, const struct fastdp_p
 	}
 	w->ip.ttl = ttl;
 	w->vxlan.udp_check = 0;
-	return (int)bpf_redirect_neigh(way->ifindex, NULL, 0, 0);
+	return send_out(way);
 }
 
 static __always_inline int send_on(struct __sk_buff *skb, const struct arrival *a,
@@ -175,13 +191,13 @@ static __always_inline int take_at_underlay(struct __sk_buff *skb, const struct 
 	return take_ping(skb, a->headers, &a->from) ? send_back(skb, a) : TC_ACT_SHOT;
 }
 
-/* Everything there is to know about a frame from that peer; its inner Ethernet header is at
- * 'data'. */
-static __always_inline enum decision ask(const uint8_t *data, const struct fastdp_config *c,
+/* Everything there is to know about a frame from that peer, whose Ethernet header begins with
+ * 'macs'. */
+static __always_inline enum decision ask(const uint8_t *macs, const struct fastdp_config *c,
 					 struct from_peer *in, enum drop_reason *why)
 {
-	in->to_mac = data;
-	in->from_mac = data + ETH_ALEN;
+	in->to_mac = macs;
+	in->from_mac = macs + ETH_ALEN;
 	in->to = find_endpoint(in->segment, in->to_mac);
 	in->from = find_endpoint(in->segment, in->from_mac);
 	if (in->to && in->to->where == FASTDP_AT_PEER)
@@ -204,7 +220,6 @@ static __always_inline int drop_from_peer(enum drop_reason why)
 static __always_inline int take_by_hand(struct __sk_buff *skb, const struct fastdp_config *c,
 					const struct arrival *a)
 {
-	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 	struct fastdp_source *source = bpf_map_lookup_elem(&sources, &a->from);
 	uint32_t size = skb->len - a->headers;
 	struct from_peer in = { 0 };
@@ -218,15 +233,7 @@ static __always_inline int take_by_hand(struct __sk_buff *skb, const struct fast
 	in.via = source->slot;
 	in.segment = a->vni;
 	in.ttl = a->ttl;
-	if (a->ipv6) {
-		if (data + WRAP6_SIZE + ETH_HLEN > end)
-			return PASS;
-		decision = ask(data + WRAP6_SIZE, c, &in, &why);
-	} else {
-		if (data + WRAP4_SIZE + ETH_HLEN > end)
-			return PASS;
-		decision = ask(data + WRAP4_SIZE, c, &in, &why);
-	}
+	decision = ask((const uint8_t *)a->macs, c, &in, &why);
 	/* A super-frame may be relayed as it is, but not taken out.  Its checksum, if it has one,
 	 * is another for each of its packets. */
 	if (skb->gso_size && (decision != TO_PEER || a->check))

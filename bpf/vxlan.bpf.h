@@ -22,6 +22,10 @@
 
 #include "maps.bpf.h"
 
+#ifndef AF_INET
+#define AF_INET 2u /* of <sys/socket.h>, which is not for programs of the kernel */
+#endif
+
 /* Filters of others come after ours. */
 #define PASS TC_ACT_UNSPEC
 
@@ -190,6 +194,21 @@ static __always_inline int wrap6(struct __sk_buff *skb, const struct fastdp_peer
 	return 0;
 }
 
+/* Out of the underlay's interface with a link header.  Knowing whom to hand it to spares the kernel
+ * the look at its routes. */
+static __always_inline int send_out(const struct fastdp_peer *way)
+{
+	struct bpf_redir_neigh hop = { .nh_family = way->link_family };
+
+	if (!hop.nh_family)
+		return (int)bpf_redirect_neigh(way->ifindex, NULL, 0, 0);
+	if (hop.nh_family == AF_INET)
+		hop.ipv4_nh = ipv4_of(&way->link);
+	else
+		__builtin_memcpy(hop.ipv6_nh, way->link.b, sizeof hop.ipv6_nh);
+	return (int)bpf_redirect_neigh(way->ifindex, &hop, sizeof hop, 0);
+}
+
 /* What tc has to do with the frame, or -1: the helper refuses it, and it is as it was. */
 static __always_inline int send_by_hand(struct __sk_buff *skb, const struct fastdp_peer *way,
 					uint32_t vni, uint8_t ttl, uint16_t port)
@@ -211,7 +230,7 @@ static __always_inline int send_by_hand(struct __sk_buff *skb, const struct fast
 	rc = ipv6 ? wrap6(skb, way, &p) : wrap4(skb, way, &p);
 	if (rc)
 		return rc;
-	return (int)bpf_redirect_neigh(way->ifindex, NULL, 0, 0);
+	return send_out(way);
 }
 
 /* The device makes the outer header of this; true when it is set. */

@@ -99,6 +99,24 @@ int net_tunnel_remove(struct net *net, const char *bridge)
 
 /* ---- the way to an address ---- */
 
+/* A gateway may be of the other family (RFC 5549). */
+static void read_link_address(const struct nlattr **attrs, uint8_t family, struct ip_addr *link)
+{
+	const struct rtvia *via;
+
+	memset(link, 0, sizeof *link);
+	if (attrs[RTA_GATEWAY]) {
+		attr_ip(attrs[RTA_GATEWAY], family, link);
+	} else if (attrs[RTA_VIA] &&
+		   mnl_attr_get_payload_len(attrs[RTA_VIA]) == sizeof *via + 16) {
+		via = mnl_attr_get_payload(attrs[RTA_VIA]);
+		if (via->rtvia_family == AF_INET6) {
+			link->family = 6;
+			memcpy(link->b, via->rtvia_addr, 16);
+		}
+	}
+}
+
 static int way_row(const struct nlmsghdr *h, void *item, const void *filter)
 {
 	const struct nlattr *attrs[RTA_MAX + 1];
@@ -113,6 +131,7 @@ static int way_row(const struct nlmsghdr *h, void *item, const void *filter)
 		return 0;
 	way->ifindex = (int)attr_u32(attrs[RTA_OIF]);
 	attr_ip(attrs[RTA_PREFSRC], info->rtm_family, &way->local);
+	read_link_address(attrs, info->rtm_family, &way->link);
 	return 1;
 }
 
@@ -136,6 +155,8 @@ int net_way_to(struct net *net, struct ip_addr to, struct net_way *way)
 	if (rc == 0)
 		memcpy(way, rows.items, sizeof *way);
 	mem_free(rows.items);
+	if (rc == 0 && !way->link.family)
+		way->link = to;
 	if (rc == 0)
 		rc = net_link_get(net, way->ifindex, &link);
 	if (rc == 0) {

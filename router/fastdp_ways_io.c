@@ -1,6 +1,7 @@
 #include "fastdp_state_io.h"
 
 #include <string.h>
+#include <sys/socket.h>
 
 #include <weave/alloc.h>
 
@@ -50,6 +51,8 @@ static bool find_way(struct fastdp_io *f, struct ip_addr remote, struct fastdp_p
 	way->ifindex = (uint32_t)found.ifindex;
 	way->local = fastdp_address_of(found.local);
 	way->remote = fastdp_address_of(remote);
+	way->link = fastdp_address_of(found.link);
+	way->link_family = found.link.family == 4 ? AF_INET : AF_INET6;
 	way->flags = remote.family == 6 ? FASTDP_PEER_IPV6 : 0;
 	/* The helper for sending by hand writes an Ethernet header. */
 	if (found.ethernet) {
@@ -65,6 +68,8 @@ static bool same_way(const struct fastdp_peer *a, const struct fastdp_peer *b)
 
 	return a->ifindex == b->ifindex && (a->flags & mask) == (b->flags & mask) &&
 	       memcmp(&a->local, &b->local, sizeof a->local) == 0 &&
+	       a->link_family == b->link_family &&
+	       memcmp(&a->link, &b->link, sizeof a->link) == 0 &&
 	       memcmp(&a->remote, &b->remote, sizeof a->remote) == 0;
 }
 
@@ -220,6 +225,8 @@ static void renew_peers(struct fastdp_io *f, const struct fastdp_peer *way)
 		value = p->value;
 		value.ifindex = way->ifindex;
 		value.local = way->local;
+		value.link = way->link;
+		value.link_family = way->link_family;
 		if (!(way->flags & FASTDP_PEER_BY_HAND))
 			value.flags &= ~(uint32_t)FASTDP_PEER_BY_HAND;
 		p->value = value;

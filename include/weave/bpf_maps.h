@@ -13,7 +13,7 @@
 
 #include <stdint.h>
 
-#define FASTDP_LAYOUT 5u
+#define FASTDP_LAYOUT 6u
 
 /* Peers beyond that are reached by sleeve; each costs 32 bytes on every CPU. */
 #define FASTDP_PEERS_MAX 4096u
@@ -104,8 +104,9 @@ struct fastdp_peer {
 	uint32_t flags;
 	uint32_t ifindex; /* of the underlay */
 	uint32_t via;	  /* slot of the next hop; its own when direct */
-	uint32_t zero;
+	uint32_t link_family; /* of 'link': AF_INET, AF_INET6; 0: the kernel asks its routes */
 	struct fastdp_address local, remote;
+	struct fastdp_address link; /* whom packets are handed to on the underlay's link */
 	uint64_t name; /* for those who look at the map, and for the next daemon */
 };
 

@@ -19,6 +19,7 @@ int net_vxlan_ensure(struct net *net, const char *name, const char *bridge, uint
 struct net_way {
 	int ifindex;	      /* by which packets leave */
 	struct ip_addr local; /* their source address */
+	struct ip_addr link;  /* whom the link's own address is asked of: a gateway, or 'to' */
 	bool ethernet;
 	uint32_t mtu; /* of the interface */
 };
