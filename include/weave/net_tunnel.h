@@ -27,10 +27,10 @@ struct net_way {
 /* -ENETUNREACH and the like when there is no route; -EINVAL when 'to' is an address of ours. */
 int net_way_to(struct net *net, struct ip_addr to, struct net_way *way);
 
-/* ---- programs at interfaces (tc, classifier with direct action) ----
+/* ---- programs at interfaces (tcx, where the kernel has it; else clsact, with direct action) ----
  *
  * 'mark' tells the routers of one namespace apart (net_bridge_mark); others' programs and queueing
- * disciplines stay as they are. */
+ * disciplines stay as they are.  A program can have one mark only. */
 enum net_direction { NET_INGRESS, NET_EGRESS };
 
 uint32_t net_bridge_mark(const char *bridge);

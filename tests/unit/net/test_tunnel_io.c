@@ -1,6 +1,7 @@
 #include "testing.h"
 
 #include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 #include <linux/bpf.h>
 
 #include <weave/net_tunnel.h>
@@ -124,7 +125,8 @@ static uint32_t program_id(int fd)
 static void programs_are_replaced_and_removed_by_their_mark(void **state)
 {
 	struct net_link link = make_underlay(*state);
-	int one = load_program(0), two = load_program(-1), i = link.ifindex;
+	int one = load_program(0), two = load_program(-1), other = load_program(0);
+	int egress = load_program(-1), i = link.ifindex;
 	uint32_t ours = net_bridge_mark("weave"), theirs = net_bridge_mark("weave2"), id;
 	struct why why;
 
@@ -134,21 +136,58 @@ static void programs_are_replaced_and_removed_by_their_mark(void **state)
 	assert_int_equal(net_program_find(i, NET_INGRESS, ours, &id), -ENOENT);
 	assert_int_equal(net_program_detach(i, NET_INGRESS, ours), 0);
 	assert_int_equal(net_program_attach(i, NET_INGRESS, ours, one), 0);
-	assert_int_equal(net_program_attach(i, NET_INGRESS, theirs, one), 0);
-	assert_int_equal(net_program_attach(i, NET_EGRESS, ours, two), 0);
+	assert_int_equal(net_program_attach(i, NET_INGRESS, theirs, other), 0);
+	assert_int_equal(net_program_attach(i, NET_EGRESS, ours, egress), 0);
 	assert_int_equal(net_program_find(i, NET_INGRESS, ours, &id), 0);
 	assert_int_equal(id, program_id(one));
 	assert_int_equal(net_program_attach(i, NET_INGRESS, ours, two), 0);
 	assert_int_equal(net_program_find(i, NET_INGRESS, ours, &id), 0);
 	assert_int_equal(id, program_id(two));
+	/* The same once more changes nothing. */
+	assert_int_equal(net_program_attach(i, NET_INGRESS, ours, two), 0);
 	assert_int_equal(net_program_find(i, NET_INGRESS, theirs, &id), 0);
-	assert_int_equal(id, program_id(one));
+	assert_int_equal(id, program_id(other));
 	/* Reset: ours go, theirs stay. */
 	WHY_OK(why, net_bridge_remove(*state, "weave", &why));
 	assert_int_equal(net_program_find(i, NET_INGRESS, ours, &id), -ENOENT);
 	assert_int_equal(net_program_find(i, NET_INGRESS, theirs, &id), 0);
 	close(one);
 	close(two);
+	close(other);
+	close(egress);
+}
+
+/* As a router before the kernel was updated left it. */
+static void a_program_at_clsact_gives_way(void **state)
+{
+	struct net_link link = make_underlay(*state);
+	int old = load_program(-1), new = load_program(-1);
+	uint32_t mark = net_bridge_mark("weave"), id;
+	struct bpf_tc_hook hook;
+	struct bpf_tc_opts options;
+
+	if (old < 0)
+		skip(); /* not allowed to load programs */
+	memset(&hook, 0, sizeof hook);
+	memset(&options, 0, sizeof options);
+	hook.sz = sizeof hook;
+	hook.ifindex = link.ifindex;
+	hook.attach_point = BPF_TC_INGRESS;
+	options.sz = sizeof options;
+	options.handle = mark;
+	options.priority = 49;
+	options.prog_fd = old;
+	assert_int_equal(bpf_tc_hook_create(&hook), 0);
+	assert_int_equal(bpf_tc_attach(&hook, &options), 0);
+	assert_int_equal(net_program_find(link.ifindex, NET_INGRESS, mark, &id), 0);
+	assert_int_equal(id, program_id(old));
+	assert_int_equal(net_program_attach(link.ifindex, NET_INGRESS, mark, new), 0);
+	assert_int_equal(net_program_find(link.ifindex, NET_INGRESS, mark, &id), 0);
+	assert_int_equal(id, program_id(new));
+	assert_int_equal(net_program_detach(link.ifindex, NET_INGRESS, mark), 0);
+	assert_int_equal(net_program_find(link.ifindex, NET_INGRESS, mark, &id), -ENOENT);
+	close(old);
+	close(new);
 }
 
 int main(void)
@@ -160,6 +199,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(way_to_an_address, open_net, close_net),
 		cmocka_unit_test_setup_teardown(programs_are_replaced_and_removed_by_their_mark,
 						open_net, close_net),
+		cmocka_unit_test_setup_teardown(a_program_at_clsact_gives_way, open_net, close_net),
 	};
 
 	enter_fresh_namespace("test_tunnel_io");
