@@ -216,6 +216,83 @@ static __always_inline int drop_from_peer(enum drop_reason why)
 	return TC_ACT_SHOT;
 }
 
+/* Without listening ones and those that are over, which are no connection's end. */
+static __always_inline bool takes_data(uint32_t state)
+{
+	return state == BPF_TCP_ESTABLISHED || state == BPF_TCP_FIN_WAIT1 ||
+	       state == BPF_TCP_FIN_WAIT2;
+}
+
+struct inner_tcp {
+	struct ipv4 ip;
+	uint16_t ports[2];
+};
+
+struct inner_tcp6 {
+	struct ipv6 ip;
+	uint16_t ports[2];
+};
+
+static __always_inline bool has_socket4(struct __sk_buff *skb, const struct arrival *a, int netns)
+{
+	struct bpf_sock_tuple tuple;
+	struct inner_tcp packet;
+	struct bpf_sock *sk;
+	uint32_t state;
+
+	if (bpf_skb_load_bytes(skb, a->headers + ETH_HLEN, &packet, sizeof packet) ||
+	    *(uint8_t *)&packet.ip.version_tos != 0x45 || packet.ip.protocol != IPPROTO_TCP)
+		return false;
+	tuple.ipv4.saddr = packet.ip.from;
+	tuple.ipv4.daddr = packet.ip.to;
+	tuple.ipv4.sport = packet.ports[0];
+	tuple.ipv4.dport = packet.ports[1];
+	sk = bpf_skc_lookup_tcp(skb, &tuple, sizeof tuple.ipv4, (uint64_t)netns, 0);
+	if (!sk)
+		return false;
+	state = sk->state;
+	bpf_sk_release(sk);
+	return takes_data(state);
+}
+
+static __always_inline bool has_socket6(struct __sk_buff *skb, const struct arrival *a, int netns)
+{
+	struct bpf_sock_tuple tuple;
+	struct inner_tcp6 packet;
+	struct bpf_sock *sk;
+	uint32_t state;
+
+	if (bpf_skb_load_bytes(skb, a->headers + ETH_HLEN, &packet, sizeof packet) ||
+	    packet.ip.next != IPPROTO_TCP)
+		return false;
+	__builtin_memcpy(tuple.ipv6.saddr, packet.ip.from, sizeof packet.ip.from);
+	__builtin_memcpy(tuple.ipv6.daddr, packet.ip.to, sizeof packet.ip.to);
+	tuple.ipv6.sport = packet.ports[0];
+	tuple.ipv6.dport = packet.ports[1];
+	sk = bpf_skc_lookup_tcp(skb, &tuple, sizeof tuple.ipv6, (uint64_t)netns, 0);
+	if (!sk)
+		return false;
+	state = sk->state;
+	bpf_sk_release(sk);
+	return takes_data(state);
+}
+
+/* A super-frame that is taken out by hand keeps a mark of the tunnel, by which whoever had to
+ * segment it once more would be misled.  Harmless where it ends: in the container's own TCP
+ * connection. */
+static __always_inline bool ends_in_socket(struct __sk_buff *skb, const struct arrival *a,
+					   const struct from_peer *in)
+{
+	const struct fastdp_port *port;
+
+	if (!in->to || in->to->where != FASTDP_AT_PORT)
+		return false;
+	port = bpf_map_lookup_elem(&ports, &in->to->number);
+	if (!port || port->netns < 0)
+		return false;
+	return a->ipv6 ? has_socket6(skb, a, port->netns) : has_socket4(skb, a, port->netns);
+}
+
 /* By hand: what is left to the stack passes untouched. */
 static __always_inline int take_by_hand(struct __sk_buff *skb, const struct fastdp_config *c,
 					const struct arrival *a)
@@ -234,9 +311,9 @@ static __always_inline int take_by_hand(struct __sk_buff *skb, const struct fast
 	in.segment = a->vni;
 	in.ttl = a->ttl;
 	decision = ask((const uint8_t *)a->macs, c, &in, &why);
-	/* A super-frame may be relayed as it is, but not taken out.  Its checksum, if it has one,
-	 * is another for each of its packets. */
-	if (skb->gso_size && (decision != TO_PEER || a->check))
+	/* A super-frame may be relayed as it is, and taken out where nobody sends it on.  Its
+	 * checksum, if it has one, is another for each of its packets. */
+	if (skb->gso_size && (a->check || (decision != TO_PEER && !ends_in_socket(skb, a, &in))))
 		return PASS;
 	if (decision == DROP)
 		return drop_from_peer(why);
@@ -253,9 +330,9 @@ static __always_inline int take_by_hand(struct __sk_buff *skb, const struct fast
 	if (a->protocol != (a->ipv6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP)))
 		return PASS;
 	port = decision == TO_PORT && in.to ? in.to->number : 0;
-	count_in(in.via, size);
 	if (!unwrap(skb, a))
-		return drop_from_peer(DROP_INJECT_FAILED);
+		return skb->gso_size ? PASS : drop_from_peer(DROP_INJECT_FAILED);
+	count_in(in.via, size);
 	if (port)
 		return send_to_port(skb, port);
 	return (int)bpf_redirect(in.bridge, BPF_F_INGRESS);

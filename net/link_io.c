@@ -52,6 +52,7 @@ bool link_parse(const struct nlmsghdr *h, struct net_link *link)
 	link->hardware = info->ifi_type;
 	link->master = (int)attr_u32(attrs[IFLA_MASTER]);
 	link->peer = (int)attr_u32(attrs[IFLA_LINK]);
+	link->peer_netns = attrs[IFLA_LINK_NETNSID] ? (int)attr_u32(attrs[IFLA_LINK_NETNSID]) : -1;
 	link->mtu = attr_u32(attrs[IFLA_MTU]);
 	attr_mac(attrs[IFLA_ADDRESS], &link->mac);
 	attr_text(attrs[IFLA_IFNAME], link->name, sizeof link->name);

@@ -17,7 +17,6 @@
 #include "fastdp_wire.h"
 
 #define POLL_S 1. /* counters; how soon data makes the pings fast */
-#define LOG_APART_MS 60000u
 
 /* ---- maps ---- */
 
@@ -25,7 +24,7 @@ void fastdp_map_full(struct fastdp_io *f, int rc, const char *what)
 {
 	uint32_t swallowed;
 
-	if (log_limit_allows(&f->full, mono_now(), LOG_APART_MS, &swallowed))
+	if (log_limit_allows(&f->full, mono_now(), FASTDP_LOG_APART_MS, &swallowed))
 		log_warning(f->log,
 			    "the kernel takes no more %s: %s; what is missing goes by sleeve", what,
 			    strerror(-rc));

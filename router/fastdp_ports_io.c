@@ -129,7 +129,7 @@ static struct fastdp_known_segment *segment_of(const struct fastdp_io *f, uint32
 static void settle_port(struct fastdp_io *f, const struct fastdp_known_port *p)
 {
 	const struct fastdp_known_segment *s = segment_of(f, p->segment);
-	struct fastdp_port value = { .segment = p->segment };
+	struct fastdp_port value = { .segment = p->segment, .netns = p->netns };
 	uint32_t key = (uint32_t)p->ifindex;
 
 	memcpy(value.mac, p->mac.b, sizeof value.mac);
@@ -139,15 +139,24 @@ static void settle_port(struct fastdp_io *f, const struct fastdp_known_port *p)
 		fastdp_map_remove(&f->maps, MAP_PORTS, &key);
 }
 
+static int netns_behind(struct fastdp_io *f, int ifindex)
+{
+	struct net_link link;
+
+	return net_link_get(f->net, ifindex, &link) ? -1 : link.peer_netns;
+}
+
 void fastdp_io_port(struct fastdp_io *f, int ifindex, uint32_t segment, struct mac mac)
 {
-	struct fastdp_known_port *p = port_at(f, ifindex), fresh = { ifindex, segment, mac };
+	struct fastdp_known_port *p = port_at(f, ifindex);
+	struct fastdp_known_port fresh = { .ifindex = ifindex, .segment = segment, .mac = mac };
 	int rc;
 
 	if (p && p->segment == segment && mac_equal(p->mac, mac))
 		return;
 	if (p)
 		fastdp_io_port_gone(f, ifindex);
+	fresh.netns = netns_behind(f, ifindex);
 	settle_port(f, &fresh);
 	rc = net_program_attach(ifindex, NET_INGRESS, f->mark,
 				fastdp_program_fd(&f->maps, PROGRAM_CONTAINER));

@@ -15,6 +15,8 @@
 #include "fastdp_maps_io.h"
 #include "fastdp_slots.h"
 
+#define FASTDP_LOG_APART_MS 60000u
+
 /* A connection, or one of an earlier life that nobody has spoken of yet. */
 struct fastdp_known_session {
 	uint32_t number;
@@ -38,6 +40,7 @@ struct fastdp_inherited {
 
 struct fastdp_known_port {
 	int ifindex;
+	int netns; /* number of the container's namespace in ours; -1: not known */
 	uint32_t segment;
 	struct mac mac;
 };
@@ -75,7 +78,7 @@ struct fastdp_io {
 	size_t inherited_count;
 
 	struct drop_counters drops; /* as read last */
-	struct log_limit full;
+	struct log_limit full, no_underlay;
 	struct ev_io readable;
 	struct ev_timer poll, hold;
 };

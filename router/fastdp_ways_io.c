@@ -4,15 +4,18 @@
 #include <sys/socket.h>
 
 #include <weave/alloc.h>
+#include <weave/sockaddr_io.h>
 
 /* Ways to peers asked anew per poll: routes change without notice to us. */
 #define WAYS_PER_POLL 64u
 
 /* ---- the underlay ---- */
 
-/* Only where packets for us come in; what fails there is told once a minute at most. */
+/* Only where packets for us come in; what fails there is told once a minute at most, since it is
+ * tried with each look at the routes. */
 static void attach_underlay(struct fastdp_io *f, int ifindex)
 {
+	uint32_t swallowed;
 	int rc;
 
 	for (size_t i = 0; i < f->underlay_count; i++)
@@ -22,8 +25,10 @@ static void attach_underlay(struct fastdp_io *f, int ifindex)
 				fastdp_program_fd(&f->maps, PROGRAM_UNDERLAY));
 	if (rc) {
 		/* Without it all goes by the device, and the pings by hand tell so. */
-		log_warning(f->log, "cannot attach to interface %d: %s; fastdp is slower there",
-			    ifindex, strerror(-rc));
+		if (log_limit_allows(&f->no_underlay, mono_now(), FASTDP_LOG_APART_MS, &swallowed))
+			log_warning(f->log,
+				    "cannot attach to interface %d: %s; fastdp is slower there",
+				    ifindex, strerror(-rc));
 		return;
 	}
 	f->underlay = mem_resize(f->underlay, f->underlay_count + 1, sizeof *f->underlay);

@@ -71,6 +71,7 @@ struct fastdp_endpoint {
 /* ifindex of the host's end of a container's veth -> what may come out of it */
 struct fastdp_port {
 	uint32_t segment;
+	int32_t netns; /* number of the container's namespace in ours; -1: not known */
 	uint8_t mac[6];
 	uint8_t zero[2];
 };

@@ -59,6 +59,7 @@ void netns_leave(struct netns_visit *visit);
 struct net_link {
 	int ifindex, master; /* master: the bridge it is a port of, 0 none */
 	int peer;	     /* veth: ifindex of the other end, in the other end's namespace */
+	int peer_netns;	     /* and that namespace's number in ours; -1: it is ours */
 	char name[NET_NAME_SIZE], kind[NET_NAME_SIZE]; /* kind: "veth", "bridge", "" */
 	char alias[NET_ALIAS_SIZE];
 	struct mac mac;

@@ -175,6 +175,80 @@ def test_an_underlay_that_segments(pair):
     transfer(b.box, a.box, a.box.ip, 30_000_000)
 
 
+def taken_by_device(host):
+    """Bytes that came out of the VXLAN device, super-frames mostly: single packets go past it."""
+    device = json.loads(host.run(["ip", "-j", "-s", "link", "show", "dev", f"vxlan-{VXLAN_PORT}"]))
+    return device[0]["stats64"]["rx"]["bytes"]
+
+
+@pytest.mark.parametrize("mine, other", [("10.2.1.11/24", "10.2.1.12/24"),
+                                         ("fd02::1/64", "fd02::2/64")], ids=["ipv4", "ipv6"])
+def test_super_frames_for_a_connection_go_past_the_device(lab, mine, other):
+    """For a container's own TCP connection; they keep a mark of the tunnel (docs/why/fastdp.md)."""
+    lan = lab.lan()
+    a, b = lan.host("a"), lan.host("b")
+    a.launch()
+    b.launch(f"[{a.ip6}]" if ":" in mine else a.ip)
+    mesh([a, b])
+    on_fastdp(a, b)
+    x, y = a.container(mine), b.container(other)
+    wait_until(10, lambda: x.reaches(y.ip), "ping")
+    before = taken_by_device(b)
+    transfer(x, y, y.ip, 20_000_000)
+    assert taken_by_device(b) - before < 1_000_000
+
+
+def test_super_frames_that_a_container_sends_on_go_by_the_device(pair):
+    """Whoever segments them again must not find a mark of the tunnel on them."""
+    a, b = pair
+    router, inner = b.box, b.container()
+    router.run(["ip", "link", "add", "inner", "type", "veth", "peer", "name", "eth0",
+                "netns", inner.name])
+    router.run("ethtool -K inner tso off gso off tx off")
+    router.run("ip address add 10.5.0.1/24 dev inner")
+    router.run("ip link set inner up")
+    router.sysctl("net.ipv4.ip_forward", 1)
+    inner.run("ip address add 10.5.0.2/24 dev eth0")
+    inner.run("ip link set eth0 up")
+    inner.run("ip route add default via 10.5.0.1")
+    a.box.run(["ip", "route", "add", "10.5.0.0/24", "via", router.ip])
+    wait_until(10, lambda: a.box.reaches("10.5.0.2"), "ping")
+    before = taken_by_device(b)
+    transfer(a.box, inner, "10.5.0.2", 20_000_000)
+    assert taken_by_device(b) - before > 10_000_000
+    transfer(inner, a.box, a.box.ip, 5_000_000)
+    # By its published port, as Docker in a container does it.
+    router.run("nft add table ip n")
+    router.run("nft add chain ip n in { type nat hook prerouting priority dstnat ; }")
+    router.run("nft add rule ip n in ip daddr 10.2.1.2 tcp dport 1-65535 dnat to 10.5.0.2")
+    before = taken_by_device(b)
+    send_to_published(a.box, inner, router.ip, 20_000_000)
+    assert taken_by_device(b) - before > 10_000_000
+
+
+def send_to_published(client, server, ip, size):
+    """Like transfer(), to a server that has another address than the client knows."""
+    data = bytes(range(256)) * (size // 256)
+    with server.socket(socket.AF_INET, socket.SOCK_STREAM) as listener, \
+            client.socket(socket.AF_INET, socket.SOCK_STREAM) as sender:
+        listener.bind(("0.0.0.0", 0))
+        listener.listen(1)
+        listener.settimeout(30)
+        sender.settimeout(30)
+        sender.connect((ip, listener.getsockname()[1]))
+        receiver, _ = listener.accept()
+        thread = threading.Thread(target=lambda: (sender.sendall(data),
+                                                  sender.shutdown(socket.SHUT_WR)))
+        thread.start()
+        received = bytearray()
+        with receiver:
+            receiver.settimeout(30)
+            while chunk := receiver.recv(1 << 16):
+                received += chunk
+        thread.join()
+    assert received == data
+
+
 def test_checksums_finished_in_software(pair):
     """Containers whose own offloads are off, on either side."""
     a, b = pair
