@@ -145,8 +145,10 @@ static __always_inline bool answer_nd(struct nd_frame *f, const struct fastdp_po
 	return true;
 }
 
-/* A frame to a group, of the container behind 'port'. */
-static __always_inline int answer(struct __sk_buff *skb, const struct fastdp_port *port)
+/* A frame to a group, of the container behind 'port'; the answer goes back there with 'flags' of
+ * bpf_redirect(). */
+static __always_inline int answer(struct __sk_buff *skb, const struct fastdp_port *port,
+				  uint64_t flags)
 {
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 	uint32_t protocol = skb->protocol;
@@ -161,7 +163,7 @@ static __always_inline int answer(struct __sk_buff *skb, const struct fastdp_por
 			return PASS;
 		answered = answer_nd(data, port);
 	}
-	return answered ? (int)bpf_redirect(skb->ifindex, 0) : PASS;
+	return answered ? (int)bpf_redirect(skb->ifindex, flags) : PASS;
 }
 
 #endif

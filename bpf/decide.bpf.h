@@ -18,7 +18,7 @@
 #include <weave/bpf_maps.h>
 #include <weave/drop.h>
 
-enum decision { LEAVE, DROP, TO_PORT, TO_BRIDGE, TO_PEER };
+enum decision { LEAVE, DROP, TO_PORT, TO_HOST, TO_BRIDGE, TO_PEER };
 
 static __always_inline bool is_group(const uint8_t *mac)
 {
@@ -48,6 +48,8 @@ static __always_inline enum decision decide_from_container(bool own_source,
 		return LEAVE;
 	if (to->where == FASTDP_AT_PORT)
 		return TO_PORT;
+	if (to->where == FASTDP_AT_HOST)
+		return TO_HOST;
 	if (to->where == FASTDP_AT_PEER && has(peer, FASTDP_PEER_UP) && fits)
 		return TO_PEER;
 	return LEAVE;
@@ -120,6 +122,8 @@ static __always_inline enum decision decide_from_peer(const struct from_peer *in
 		*why = DROP_UNKNOWN_SEGMENT;
 		return DROP;
 	}
+	if (in->to && in->to->where == FASTDP_AT_HOST)
+		return TO_HOST;
 	return in->to && in->to->where == FASTDP_AT_PORT ? TO_PORT : TO_BRIDGE;
 }
 

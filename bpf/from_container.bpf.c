@@ -7,12 +7,6 @@
 #include "decide.bpf.h"
 #include "vxlan.bpf.h"
 
-/* A packet that the other end's MTU does not take is for the router: it tells the sender. */
-static __always_inline bool fits(const struct __sk_buff *skb, const struct fastdp_config *c)
-{
-	return skb->gso_size ? skb->gso_size < c->frame_max : skb->len <= c->frame_max;
-}
-
 SEC("tc")
 int weave_container(struct __sk_buff *skb)
 {
@@ -30,13 +24,15 @@ int weave_container(struct __sk_buff *skb)
 	if (!port)
 		return PASS;
 	if (is_group(to_mac))
-		return same_mac(from_mac, port->mac) ? answer(skb, port) : PASS;
+		return same_mac(from_mac, port->mac) ? answer(skb, port, 0) : PASS;
 	to = find_endpoint(port->segment, to_mac);
 	if (to && to->where == FASTDP_AT_PEER)
 		peer = bpf_map_lookup_elem(&peers, &to->number);
 	switch (decide_from_container(same_mac(from_mac, port->mac), to, peer, fits(skb, c))) {
 	case TO_PORT:
 		return to ? send_to_port(skb, to->number) : PASS;
+	case TO_HOST:
+		return to ? send_to_host(to->number) : PASS;
 	case TO_PEER:
 		if (!to || !peer)
 			return PASS;

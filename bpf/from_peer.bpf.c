@@ -279,18 +279,24 @@ static __always_inline bool has_socket6(struct __sk_buff *skb, const struct arri
 
 /* A super-frame that is taken out by hand keeps a mark of the tunnel, by which whoever had to
  * segment it once more would be misled.  Harmless where it ends: in the container's own TCP
- * connection. */
+ * connection, or the host's. */
 static __always_inline bool ends_in_socket(struct __sk_buff *skb, const struct arrival *a,
 					   const struct from_peer *in)
 {
 	const struct fastdp_port *port;
+	int netns = BPF_F_CURRENT_NETNS;
 
-	if (!in->to || in->to->where != FASTDP_AT_PORT)
+	if (!in->to)
 		return false;
-	port = bpf_map_lookup_elem(&ports, &in->to->number);
-	if (!port || port->netns < 0)
+	if (in->to->where == FASTDP_AT_PORT) {
+		port = bpf_map_lookup_elem(&ports, &in->to->number);
+		netns = port ? port->netns : -1;
+		if (netns < 0)
+			return false;
+	} else if (in->to->where != FASTDP_AT_HOST) {
 		return false;
-	return a->ipv6 ? has_socket6(skb, a, port->netns) : has_socket4(skb, a, port->netns);
+	}
+	return a->ipv6 ? has_socket6(skb, a, netns) : has_socket4(skb, a, netns);
 }
 
 /* By hand: what is left to the stack passes untouched. */
@@ -329,12 +335,14 @@ static __always_inline int take_by_hand(struct __sk_buff *skb, const struct fast
 	/* The helper leaves the packet's protocol as that of the outer header. */
 	if (a->protocol != (a->ipv6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP)))
 		return PASS;
-	port = decision == TO_PORT && in.to ? in.to->number : 0;
+	port = in.to ? in.to->number : 0;
 	if (!unwrap(skb, a))
 		return skb->gso_size ? PASS : drop_from_peer(DROP_INJECT_FAILED);
 	count_in(in.via, size);
-	if (port)
+	if (decision == TO_PORT)
 		return send_to_port(skb, port);
+	if (decision == TO_HOST)
+		return send_to_host(port);
 	return (int)bpf_redirect(in.bridge, BPF_F_INGRESS);
 }
 
@@ -430,6 +438,8 @@ int weave_vxlan(struct __sk_buff *skb)
 	count_in(in.via, skb->len);
 	if (decision == TO_PORT && in.to)
 		return send_to_port(skb, in.to->number);
+	if (decision == TO_HOST && in.to)
+		return send_to_host(in.to->number);
 	if (decision == TO_PEER && in.to_peer) {
 		count_out(in.to->number, skb->len);
 		return send_to_peer(skb, c, in.to_peer, in.segment, a.ttl - FASTDP_RELAY_COST);

@@ -209,6 +209,12 @@ static __always_inline int send_out(const struct fastdp_peer *way)
 	return (int)bpf_redirect_neigh(way->ifindex, &hop, sizeof hop, 0);
 }
 
+/* A packet that the other end's MTU does not take is for the router: it tells the sender. */
+static __always_inline bool fits(const struct __sk_buff *skb, const struct fastdp_config *c)
+{
+	return skb->gso_size ? skb->gso_size < c->frame_max : skb->len <= c->frame_max;
+}
+
 /* What tc has to do with the frame, or -1: the helper refuses it, and it is as it was. */
 static __always_inline int send_by_hand(struct __sk_buff *skb, const struct fastdp_peer *way,
 					uint32_t vni, uint8_t ttl, uint16_t port)
@@ -277,6 +283,12 @@ static __always_inline int send_to_port(struct __sk_buff *skb, uint32_t ifindex)
 	if (skb->pkt_type != PACKET_HOST)
 		bpf_skb_change_type(skb, PACKET_HOST);
 	return (int)bpf_redirect_peer(ifindex, 0);
+}
+
+/* Into the host's stack, as if the bridge had handed it up. */
+static __always_inline int send_to_host(uint32_t bridge_ifindex)
+{
+	return (int)bpf_redirect(bridge_ifindex, BPF_F_INGRESS);
 }
 
 #endif

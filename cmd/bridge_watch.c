@@ -192,6 +192,7 @@ void bridge_watch_relist(struct daemon *d)
 	drop_unseen(d);
 	addresses_relisted(d);
 	daemon_fastdp_ports(d, d->attached.list, d->attached.count);
+	daemon_fastdp_host(d);
 }
 
 void bridge_watch_attached(struct daemon *d, const struct attachment *a)
@@ -216,6 +217,7 @@ void bridge_watch_exposed(struct daemon *d)
 	present_host(d);
 	drop_unseen(d);
 	addresses_exposed(d);
+	daemon_fastdp_host(d);
 }
 
 void bridge_watch_relist_soon(struct daemon *d)

@@ -115,6 +115,7 @@ void daemon_fastdp_open(struct daemon *d); /* fills its part of the configuratio
 void daemon_fastdp_start(struct daemon *d);
 void daemon_fastdp_flush(struct daemon *d);
 void daemon_fastdp_ports(struct daemon *d, const struct attachment *list, size_t count);
+void daemon_fastdp_host(struct daemon *d);
 void daemon_fastdp_link_gone(struct daemon *d, int ifindex);
 void daemon_fastdp_bridge(struct daemon *d);
 void daemon_fastdp_mtu(struct daemon *d);

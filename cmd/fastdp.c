@@ -60,6 +60,17 @@ void daemon_fastdp_ports(struct daemon *d, const struct attachment *list, size_t
 		fastdp_io_port(d->fastdp, list[i].ifindex, SEGMENT_DEFAULT, list[i].mac);
 }
 
+/* The host itself, while it is exposed. */
+void daemon_fastdp_host(struct daemon *d)
+{
+	if (!d->fastdp)
+		return;
+	if (d->exposed.count)
+		fastdp_io_host(d->fastdp, d->bridge.bridge_ifindex, SEGMENT_DEFAULT, d->bridge.mac);
+	else
+		fastdp_io_port_gone(d->fastdp, d->bridge.bridge_ifindex);
+}
+
 void daemon_fastdp_link_gone(struct daemon *d, int ifindex)
 {
 	struct why why;

@@ -79,6 +79,14 @@ int net_vxlan_ensure(struct net *net, const char *name, const char *bridge, uint
 	return rc;
 }
 
+/* A kernel without such programs has none of ours. */
+static void detach_all(const struct net_link *link, uint32_t mark)
+{
+	(void)net_program_detach(link->ifindex, NET_INGRESS, mark);
+	if (strcmp(link->kind, "bridge") == 0)
+		(void)net_program_detach(link->ifindex, NET_EGRESS, mark);
+}
+
 int net_tunnel_remove(struct net *net, const char *bridge)
 {
 	uint32_t mark = net_bridge_mark(bridge);
@@ -90,8 +98,7 @@ int net_tunnel_remove(struct net *net, const char *bridge)
 		if (strcmp(links[i].kind, "vxlan") == 0 && alias_is_ours(links[i].alias, bridge))
 			rc = net_link_delete(net, links[i].ifindex);
 		else
-			/* A kernel without such programs has none of ours. */
-			(void)net_program_detach(links[i].ifindex, NET_INGRESS, mark);
+			detach_all(&links[i], mark);
 	}
 	mem_free(links);
 	return rc;
@@ -107,8 +114,7 @@ static void read_link_address(const struct nlattr **attrs, uint8_t family, struc
 	memset(link, 0, sizeof *link);
 	if (attrs[RTA_GATEWAY]) {
 		attr_ip(attrs[RTA_GATEWAY], family, link);
-	} else if (attrs[RTA_VIA] &&
-		   mnl_attr_get_payload_len(attrs[RTA_VIA]) == sizeof *via + 16) {
+	} else if (attrs[RTA_VIA] && mnl_attr_get_payload_len(attrs[RTA_VIA]) == sizeof *via + 16) {
 		via = mnl_attr_get_payload(attrs[RTA_VIA]);
 		if (via->rtvia_family == AF_INET6) {
 			link->family = 6;

@@ -43,7 +43,13 @@ struct fastdp_maps {
 int fastdp_maps_load(struct fastdp_maps *m, int ifindex, uint32_t mark, struct why *why);
 void fastdp_maps_unload(struct fastdp_maps *m); /* what is attached stays */
 
-enum fastdp_program { PROGRAM_CONTAINER, PROGRAM_UNDERLAY, PROGRAM_VXLAN, PROGRAM_PING };
+enum fastdp_program {
+	PROGRAM_CONTAINER,
+	PROGRAM_HOST,
+	PROGRAM_UNDERLAY,
+	PROGRAM_VXLAN,
+	PROGRAM_PING
+};
 int fastdp_program_fd(const struct fastdp_maps *m, enum fastdp_program program);
 
 /* 0 or a negative errno; removing what is not there: 0. */

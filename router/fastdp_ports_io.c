@@ -58,7 +58,8 @@ static struct fastdp_endpoint local_endpoint(const struct fastdp_io *f, uint32_t
 
 	if (!port)
 		return (struct fastdp_endpoint){ .where = FASTDP_AT_BRIDGE };
-	return (struct fastdp_endpoint){ FASTDP_AT_PORT, (uint32_t)port->ifindex };
+	return (struct fastdp_endpoint){ port->host ? FASTDP_AT_HOST : FASTDP_AT_PORT,
+					 (uint32_t)port->ifindex };
 }
 
 void fastdp_do_endpoint(struct fastdp_io *f, const struct fastdp_op *op)
@@ -95,7 +96,7 @@ void fastdp_do_address(struct fastdp_io *f, const struct fastdp_op *op)
 		fastdp_set(f, MAP_ADDRESSES, &key, &value, "addresses");
 }
 
-/* ---- containers ---- */
+/* ---- containers, and the host itself ---- */
 
 static struct fastdp_known_port *port_at(struct fastdp_io *f, int ifindex)
 {
@@ -146,24 +147,31 @@ static int netns_behind(struct fastdp_io *f, int ifindex)
 	return net_link_get(f->net, ifindex, &link) ? -1 : link.peer_netns;
 }
 
-void fastdp_io_port(struct fastdp_io *f, int ifindex, uint32_t segment, struct mac mac)
+static int attach(struct fastdp_io *f, const struct fastdp_known_port *p)
 {
-	struct fastdp_known_port *p = port_at(f, ifindex);
-	struct fastdp_known_port fresh = { .ifindex = ifindex, .segment = segment, .mac = mac };
+	if (p->host)
+		return net_program_attach(p->ifindex, NET_EGRESS, f->mark,
+					  fastdp_program_fd(&f->maps, PROGRAM_HOST));
+	return net_program_attach(p->ifindex, NET_INGRESS, f->mark,
+				  fastdp_program_fd(&f->maps, PROGRAM_CONTAINER));
+}
+
+static void add_port(struct fastdp_io *f, struct fastdp_known_port fresh)
+{
+	const struct fastdp_known_port *p = port_at(f, fresh.ifindex);
 	int rc;
 
-	if (p && p->segment == segment && mac_equal(p->mac, mac))
+	if (p && p->segment == fresh.segment && mac_equal(p->mac, fresh.mac))
 		return;
 	if (p)
-		fastdp_io_port_gone(f, ifindex);
-	fresh.netns = netns_behind(f, ifindex);
+		fastdp_io_port_gone(f, fresh.ifindex);
+	fresh.netns = fresh.host ? -1 : netns_behind(f, fresh.ifindex);
 	settle_port(f, &fresh);
-	rc = net_program_attach(ifindex, NET_INGRESS, f->mark,
-				fastdp_program_fd(&f->maps, PROGRAM_CONTAINER));
+	rc = attach(f, &fresh);
 	if (rc) {
 		/* It may be gone again; else its frames take the long way. */
 		log_warning(f->log, "cannot attach to interface %d: %s; its frames go by sleeve",
-			    ifindex, strerror(-rc));
+			    fresh.ifindex, strerror(-rc));
 		return;
 	}
 	if (f->ports_count == f->ports_room) {
@@ -171,7 +179,23 @@ void fastdp_io_port(struct fastdp_io *f, int ifindex, uint32_t segment, struct m
 		f->ports = mem_resize(f->ports, f->ports_room, sizeof *f->ports);
 	}
 	f->ports[f->ports_count++] = fresh;
-	settle_local(f, segment, mac);
+	settle_local(f, fresh.segment, fresh.mac);
+}
+
+void fastdp_io_port(struct fastdp_io *f, int ifindex, uint32_t segment, struct mac mac)
+{
+	add_port(f,
+		 (struct fastdp_known_port){ .ifindex = ifindex, .segment = segment, .mac = mac });
+}
+
+void fastdp_io_host(struct fastdp_io *f, int bridge_ifindex, uint32_t segment, struct mac mac)
+{
+	add_port(f, (struct fastdp_known_port){
+			    .ifindex = bridge_ifindex,
+			    .host = true,
+			    .segment = segment,
+			    .mac = mac,
+		    });
 }
 
 void fastdp_io_port_gone(struct fastdp_io *f, int ifindex)

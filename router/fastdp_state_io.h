@@ -38,8 +38,10 @@ struct fastdp_inherited {
 	bool settled;
 };
 
+/* The host's end of a container's veth, or the bridge, for the host. */
 struct fastdp_known_port {
 	int ifindex;
+	bool host;
 	int netns; /* number of the container's namespace in ours; -1: not known */
 	uint32_t segment;
 	struct mac mac;

@@ -59,8 +59,9 @@ struct fastdp_mac {
 
 enum fastdp_where {
 	FASTDP_AT_PORT = 1, /* number: ifindex of the host's end of its veth */
-	FASTDP_AT_BRIDGE,   /* somewhere on our bridge, or the host itself */
+	FASTDP_AT_BRIDGE,   /* somewhere on our bridge */
 	FASTDP_AT_PEER,	    /* number: the peer's slot */
+	FASTDP_AT_HOST,	    /* the host itself; number: ifindex of the bridge */
 };
 
 struct fastdp_endpoint {
@@ -68,7 +69,8 @@ struct fastdp_endpoint {
 	uint32_t number;
 };
 
-/* ifindex of the host's end of a container's veth -> what may come out of it */
+/* ifindex of the host's end of a container's veth, or of the bridge -> what may come out of it: of
+ * the container, or of the host itself */
 struct fastdp_port {
 	uint32_t segment;
 	int32_t netns; /* number of the container's namespace in ours; -1: not known */

@@ -38,6 +38,9 @@ void fastdp_io_flush(struct fastdp_io *f);
 
 /* The host's end of a container's veth, and the container's MAC; as often as you like. */
 void fastdp_io_port(struct fastdp_io *f, int ifindex, uint32_t segment, struct mac mac);
+/* The bridge, by whose MAC the host itself is reached since it is exposed. */
+void fastdp_io_host(struct fastdp_io *f, int bridge_ifindex, uint32_t segment, struct mac mac);
+/* Either is gone, or the host not exposed any more. */
 void fastdp_io_port_gone(struct fastdp_io *f, int ifindex);
 /* The router's port at the bridge of a segment other than the default one; 0: closed.  Nothing is
  * carried there until the router says so. */

@@ -451,6 +451,41 @@ def test_expose(pair):
     assert b.box.ping("10.2.1.50", count=10) == 10
 
 
+def test_an_exposed_hosts_own_traffic(pair):
+    """By fastdp in both directions: to and from containers elsewhere, and to another exposed host."""
+    a, b = pair
+    other = a.container("10.2.1.3/24")
+    a.weave("expose", "10.2.1.50/24")
+    b.weave("expose", "10.2.1.51/24")
+    bridge = raw(a.links()["weave"]["address"])
+    wait_until(10, lambda: a.reaches(b.box.ip) and a.reaches("10.2.1.51") and a.reaches(other.ip),
+               "the host reaches containers and the other host")
+    for ip, target in ((b.box.ip, raw(mac(b.box))),
+                       ("10.2.1.51", raw(b.links()["weave"]["address"]))):
+        with Watch(b, VXLAN_PORT, lambda f: f[50:62] == target + bridge) as there, \
+                Watch(a, VXLAN_PORT, lambda f: f[50:62] == bridge + target) as back:
+            assert a.ping(ip, count=5) == 5
+            wait_until(5, lambda: len(there.frames) >= 5 and len(back.frames) >= 5, "by fastdp")
+    # Questions are answered on the spot: nobody else hears of them.
+    with b.box.capture("ethwe", asks("10.2.1.51")) as asked:
+        a.run("ip neigh flush dev weave")
+        assert a.reaches("10.2.1.51")
+        a.run("ip neigh flush dev weave")
+        assert a.reaches("10.2.1.51")
+    assert not [f for f in asked.frames if f[0] & 1]
+    for x, y, ip in ((a, b.box, b.box.ip), (b.box, a, "10.2.1.50"), (a, b, "10.2.1.51"),
+                     (other, a, "10.2.1.50"), (a, other, other.ip)):
+        before = taken_by_device(y) if y is a or y is b else None
+        transfer(x, y, ip, 10_000_000)
+        if before is not None:
+            assert taken_by_device(y) - before < 1_000_000
+    for size in (1348, 1349, 3000, 20000):
+        assert a.ping(b.box.ip, count=3, size=size) == 3, size
+    # Hidden again it is not there for anybody.
+    a.weave("hide", "10.2.1.50/24")
+    wait_until(10, lambda: not b.box.reaches("10.2.1.50"), "hidden")
+
+
 # --- MTU -----------------------------------------------------------------------------------------
 
 def container_mtu(box):

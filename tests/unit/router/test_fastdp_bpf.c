@@ -211,7 +211,7 @@ static void draw_spots(struct world *w, uint32_t segment)
 		case 0:
 			break;
 		case 1:
-			s->where = FASTDP_AT_BRIDGE;
+			s->where = draw(w, 2) ? FASTDP_AT_BRIDGE : FASTDP_AT_HOST;
 			endpoints_learn_local(e, number, s->mac);
 			break;
 		case 2:
@@ -250,7 +250,7 @@ static void program_spots(struct world *w, uint32_t segment)
 
 		if (!s->where || (s->where == FASTDP_AT_PEER && w->reach[s->peer] == CUT))
 			continue;
-		if (s->where == FASTDP_AT_PORT)
+		if (s->where == FASTDP_AT_PORT || s->where == FASTDP_AT_HOST)
 			value.number = PORT_IFINDEX;
 		memcpy(key.mac, s->mac.b, 6);
 		set("endpoints", &key, &value);
@@ -453,8 +453,12 @@ static size_t wrap(const struct world *w, const struct made_frame *f, uint32_t f
 
 /* ---- from a container ---- */
 
-static void one_from_container(struct world *w, uint32_t segment, unsigned *sent)
+/* By the program at a container's port, or by that at the bridge's own device, which leaves what is
+ * on the bridge to the bridge. */
+static void one_from_here(struct world *w, uint32_t segment, bool host, unsigned *sent)
 {
+	const struct bpf_program *program = host ? programs->progs.weave_host
+						 : programs->progs.weave_container;
 	const struct spot *own_spot = &w->all[segment][0], *target;
 	const struct spot *source = draw(w, 4) ? own_spot : any_spot(w, segment);
 	struct decide_input in = { .side = DECIDE_FROM_BRIDGE,
@@ -473,9 +477,10 @@ static void one_from_container(struct world *w, uint32_t segment, unsigned *sent
 	decide(w->snapshot, &in, &v);
 	if (v.destination != PEER_NAME_NONE)
 		before = frames_out((uint32_t)v.destination);
-	out = run(programs->progs.weave_container, f.data, f.size, 0);
+	out = run(program, f.data, f.size, 0);
 
-	if (own && v.drop == DROP_LOCAL && target->where == FASTDP_AT_PORT) {
+	if (own && !host && v.drop == DROP_LOCAL &&
+	    (target->where == FASTDP_AT_PORT || target->where == FASTDP_AT_HOST)) {
 		assert_int_equal(out.verdict, REDIRECTED);
 		assert_int_equal(out.size, f.size);
 	} else if (own && v.destination != PEER_NAME_NONE && v.hops_count) {
@@ -490,11 +495,10 @@ static void one_from_container(struct world *w, uint32_t segment, unsigned *sent
 	}
 }
 
-static void containers_frames_go_where_decide_says(void **state)
+static void our_frames_go_where_decide_says(bool host)
 {
 	unsigned sent[2] = { 0 };
 
-	(void)state;
 	if (!programs)
 		skip();
 	for (uint64_t seed = 1; seed <= 40; seed++) {
@@ -503,10 +507,22 @@ static void containers_frames_go_where_decide_says(void **state)
 
 		put_port(w, segment);
 		for (unsigned i = 0; i < 60; i++)
-			one_from_container(w, segment, &sent[segment]);
+			one_from_here(w, segment, host, &sent[segment]);
 		world_free(w);
 	}
 	assert_true(sent[0] > 150 && sent[1] > 150);
+}
+
+static void containers_frames_go_where_decide_says(void **state)
+{
+	(void)state;
+	our_frames_go_where_decide_says(false);
+}
+
+static void hosts_frames_go_where_decide_says(void **state)
+{
+	(void)state;
+	our_frames_go_where_decide_says(true);
 }
 
 /* ---- from a peer ---- */
@@ -960,6 +976,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(containers_frames_go_where_decide_says),
+		cmocka_unit_test(hosts_frames_go_where_decide_says),
 		cmocka_unit_test(peers_frames_go_where_decide_says),
 		cmocka_unit_test(others_packets_pass_untouched),
 		cmocka_unit_test(what_is_too_large_is_left_to_the_router),
