@@ -105,12 +105,12 @@ enum {
 /* slot -> how to reach that peer: itself, or the relay towards it */
 struct fastdp_peer {
 	uint32_t flags;
-	uint32_t ifindex; /* of the underlay */
-	uint32_t via;	  /* slot of the next hop; its own when direct */
+	uint32_t ifindex;     /* of the underlay */
+	uint32_t via;	      /* slot of the next hop; its own when direct */
 	uint32_t link_family; /* of 'link': AF_INET, AF_INET6; 0: the kernel asks its routes */
 	struct fastdp_address local, remote;
 	struct fastdp_address link; /* whom packets are handed to on the underlay's link */
-	uint64_t name; /* for those who look at the map, and for the next daemon */
+	uint64_t name;		    /* for those who look at the map, and for the next daemon */
 };
 
 /* outer source address -> the peer that has proved that it is there */
