@@ -383,7 +383,10 @@ peer_name endpoints_find(struct endpoints *e, uint32_t segment, struct mac mac)
 	owner = owner_of(e, r);
 	if (owner != PEER_NAME_NONE || !r->origin)
 		return owner;
-	return topology_reachable(e->topology, r->origin->peer) ? r->origin->peer : PEER_NAME_NONE;
+	return topology_reachable(e->topology, r->origin->peer) &&
+			       networks_takes(e->networks, segment, r->origin->peer)
+		       ? r->origin->peer
+		       : PEER_NAME_NONE;
 }
 
 void endpoints_tick(struct endpoints *e)

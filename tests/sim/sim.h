@@ -41,6 +41,8 @@ struct sim_addresses;
 	X(STALE_NAME, "stale-name", "the check expects a name that was deleted")                   \
 	X(LONE_LINK, "lone-link", "the check misses a published link")                             \
 	X(SELF_DIAL, "self-dial", "the check takes one neighbour for the router itself")           \
+	X(OTHER_BRIDGE, "other-bridge", "now and then a frame goes to another segment's bridge")   \
+	X(OTHER_NETWORK, "other-network", "a number means the same to all, whatever they say")     \
 	X(LOOP, "loop", "each datagram with a frame is sent a hundred times")                      \
 	X(LASTING_NAME, "lasting-name", "a name that cannot be found any more is answered still")  \
 	X(EARLY_SYNC, "early-sync", "a disk says that rows are durable before they are")           \
@@ -80,6 +82,8 @@ struct sim_stats {
 struct sim_frame {
 	uint64_t id, sent_us;
 	uint32_t from, to; /* router indexes; to = UINT32_MAX for everybody */
+	uint32_t segment;
+	const char *key; /* what the sender meant by it */
 	uint32_t size;
 	uint32_t hops; /* datagrams that arrived with it or a piece of it */
 	uint8_t *delivered;
@@ -94,6 +98,7 @@ struct sim {
 
 	struct sim_router **routers; /* by index from 0 */
 	uint32_t count;
+	uint32_t segments;	/* numbers from 0; 0: only the default one */
 	struct sim_link *links; /* [from * count + to] */
 	struct sim_stream *streams;
 	uint64_t streams_made;

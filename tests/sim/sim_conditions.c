@@ -208,7 +208,7 @@ static bool flows(struct sim *s, struct sim_marks *m, const struct script_value 
 			return true;
 	}
 	if (sim_router_runs(s->routers[from]) && !s->routers[from]->frozen)
-		sim_frame_send(s, from, to, 100);
+		sim_frame_send(s, from, to, SEGMENT_DEFAULT, 100);
 	return false;
 }
 

@@ -40,7 +40,8 @@ const struct sim_frame *sim_frame_find(const struct sim *s, uint64_t id)
 	return find(s, id);
 }
 
-static struct sim_frame *remember(struct sim *s, uint32_t from, uint32_t to, uint32_t size)
+static struct sim_frame *remember(struct sim *s, uint32_t from, uint32_t to, uint32_t segment,
+				  uint32_t size)
 {
 	struct sim_frame *f;
 
@@ -53,24 +54,33 @@ static struct sim_frame *remember(struct sim *s, uint32_t from, uint32_t to, uin
 				 .sent_us = s->clock.now_us,
 				 .from = from,
 				 .to = to,
+				 .segment = segment,
+				 .key = sim_segment_key(s->routers[from], segment),
 				 .size = size,
 				 .delivered = mem_new(s->count, 1) };
 	return f;
 }
 
-uint64_t sim_frame_send(struct sim *s, uint32_t from, uint32_t to, uint32_t size)
+uint32_t sim_frame_segment(struct sim *s, uint32_t from)
+{
+	uint32_t segment = s->segments > 1 ? (uint32_t)rng_below(&s->rng, s->segments) : 0;
+
+	return sim_segment_key(s->routers[from], segment) ? segment : SEGMENT_DEFAULT;
+}
+
+uint64_t sim_frame_send(struct sim *s, uint32_t from, uint32_t to, uint32_t segment, uint32_t size)
 {
 	struct sim_router *r = s->routers[from];
 	uint8_t *data;
 	struct mac target = to == SIM_EVERYBODY
 				    ? (struct mac){ { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff } }
-				    : sim_router_mac(to);
-	struct mac source = sim_router_mac(from);
+				    : sim_segment_mac(s, segment, to);
+	struct mac source = sim_segment_mac(s, segment, from);
 	uint64_t id;
 
 	MUST(size >= FRAME_MIN && sim_router_runs(r));
 	data = mem_new(1, size);
-	id = remember(s, from, to, size)->id;
+	id = remember(s, from, to, segment, size)->id;
 	memcpy(data, target.b, 6);
 	memcpy(data + 6, source.b, 6);
 	data[12] = ETHERTYPE_EXPERIMENTAL >> 8;
@@ -81,8 +91,7 @@ uint64_t sim_frame_send(struct sim *s, uint32_t from, uint32_t to, uint32_t size
 		data[i] = (uint8_t)(id + i);
 	s->stats.frames++;
 	sim_trace(s, "frame", id, from, to);
-	router_on_frame(engine_router(r->engine), SEGMENT_DEFAULT, bytes_of(data, size),
-			sim_router_now(r));
+	router_on_frame(engine_router(r->engine), segment, bytes_of(data, size), sim_router_now(r));
 	mem_free(data);
 	sim_router_turn(r);
 	return id;
@@ -98,7 +107,19 @@ static bool is_whole(const struct sim_frame *f, struct bytes frame)
 	return true;
 }
 
-void sim_frame_arrived(struct sim_router *r, struct bytes frame)
+/* Whatever happens: not even while everything is news. */
+static void check_segment(struct sim_router *r, const struct sim_frame *f, uint32_t segment)
+{
+	const char *key = segment < SIM_SEGMENTS_MAX ? sim_segment_key(r, segment) : NULL;
+
+	if (segment != f->segment || !key || strcmp(key, f->key) != 0)
+		sim_fail(r->sim,
+			 "frame %llu of segment %u (%s) came out in segment %u (%s) at router %u",
+			 (unsigned long long)f->id, f->segment, f->key, segment, key ? key : "-",
+			 r->index + 1);
+}
+
+void sim_frame_arrived(struct sim_router *r, uint32_t segment, struct bytes frame)
 {
 	struct sim *s = r->sim;
 	struct sim_frame *f;
@@ -119,6 +140,7 @@ void sim_frame_arrived(struct sim_router *r, struct bytes frame)
 	if (f->from == r->index)
 		sim_fail(s, "frame %llu came back to its own bridge at router %u",
 			 (unsigned long long)f->id, r->index + 1);
+	check_segment(r, f, segment);
 	f->delivered[r->index]++;
 	if (s->mutation == SIM_MUTATE_DOUBLE_FRAME)
 		f->delivered[r->index]++;

@@ -14,11 +14,13 @@
 
 struct sim_router;
 
-/* 'size' of the whole frame, at least 64.  Returns its id. */
-uint64_t sim_frame_send(struct sim *s, uint32_t from, uint32_t to, uint32_t size);
+/* In a segment that is open at 'from'; 'size' of the whole frame, at least 64.  Returns its id. */
+uint64_t sim_frame_send(struct sim *s, uint32_t from, uint32_t to, uint32_t segment, uint32_t size);
+/* Any segment that is open there. */
+uint32_t sim_frame_segment(struct sim *s, uint32_t from);
 /* NULL when it was forgotten. Borrowed until the next frame is sent. */
 const struct sim_frame *sim_frame_find(const struct sim *s, uint64_t id);
-void sim_frame_arrived(struct sim_router *r, struct bytes frame);
+void sim_frame_arrived(struct sim_router *r, uint32_t segment, struct bytes frame);
 /* A datagram leaves that may carry a frame. */
 void sim_frame_in_datagram(struct sim *s, struct bytes datagram);
 /* Forgets frames older than that; their counts were checked when they arrived. */

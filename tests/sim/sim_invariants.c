@@ -623,15 +623,26 @@ uint64_t sim_await_converged(struct sim *s, uint64_t limit_us)
 
 /* ---- frames ---- */
 
+static bool has_network(const struct sim *s, uint32_t router, const struct sim_frame *f)
+{
+	const char *key = sim_segment_key(s->routers[router], f->segment);
+
+	return key && strcmp(key, f->key) == 0;
+}
+
 /* A frame that came out where it must not, or not once where it must; NULL when all is well. */
 static const char *check_frame(struct sim *s, uint64_t id, const uint32_t *component, char *why)
 {
 	const struct sim_frame *f = sim_frame_find(s, id);
 
 	MUST(f);
+	/* Who does not have the network may be known there from a life before: then nobody gets it.
+	 */
+	if (f->to != SIM_EVERYBODY && !has_network(s, f->to, f))
+		return NULL;
 	for (uint32_t i = 0; i < s->count; i++) {
 		bool wanted = i != f->from && component[i] != NOBODY &&
-			      component[i] == component[f->from] &&
+			      component[i] == component[f->from] && has_network(s, i, f) &&
 			      (f->to == SIM_EVERYBODY || f->to == i);
 
 		if (f->delivered[i] == (wanted ? 1 : 0))
@@ -660,11 +671,11 @@ static void send_frames(struct sim *s, const uint32_t *component, uint32_t sende
 		uint32_t from = random_member(s, component, NOBODY);
 		uint32_t to = random_member(s, component, from);
 
-		sim_frame_send(s, from, SIM_EVERYBODY, 64);
+		sim_frame_send(s, from, SIM_EVERYBODY, sim_frame_segment(s, from), 64);
 		sim_run(s, 20 * SIM_MS);
 		/* Now and then one that needs fragments. */
 		if (to != from && !s->failed)
-			sim_frame_send(s, from, to,
+			sim_frame_send(s, from, to, sim_frame_segment(s, from),
 				       (uint32_t)sim_between(&s->rng, 64, i % 3 ? 200 : 1390));
 		sim_run(s, 20 * SIM_MS);
 	}

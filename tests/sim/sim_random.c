@@ -201,7 +201,7 @@ static void send_frame(struct sim *s)
 
 	if (!sim_router_runs(s->routers[a]) || s->routers[a]->frozen || a == b)
 		return;
-	sim_frame_send(s, a, often(s, 50) ? SIM_EVERYBODY : b,
+	sim_frame_send(s, a, often(s, 50) ? SIM_EVERYBODY : b, sim_frame_segment(s, a),
 		       (uint32_t)sim_between(&s->rng, 64, 1390));
 }
 
@@ -283,6 +283,8 @@ static void faults(struct sim *s)
 		accept_both(s);
 		for (int k = 0; k < 4 && !s->failed; k++) {
 			write_name(s);
+			if (often(s, 30))
+				sim_segments_change(s);
 			send_frame(s);
 		}
 		sim_frames_forget(
@@ -346,6 +348,7 @@ void sim_random_run(const struct sim_plan *plan, struct sim_result *result)
 	s->check_every = plan->check_every;
 	make_links(s);
 	make_routers(s);
+	sim_segments_init(s);
 	start_all(s);
 	faults(s);
 	end_faults(s);

@@ -195,6 +195,7 @@ void sim_router_start(struct sim_router *r)
 	if (r->ipam)
 		sim_ipam_started(r);
 	add_container(r);
+	sim_segments_started(r);
 	for (uint32_t i = 0; i < r->disk.targets_count; i++)
 		sim_router_connect(r, r->disk.targets[i]);
 	sim_router_turn(r);
@@ -334,6 +335,16 @@ static void carry_out(struct sim_router *r, const struct gossip_action *a)
 	}
 }
 
+static void bring_frame(struct sim_router *r, const struct outbox_frame *f)
+{
+	uint32_t segment = f->segment;
+
+	if (r->sim->mutation == SIM_MUTATE_OTHER_BRIDGE && r->sim->segments > 1 &&
+	    f->data[29] % 8 == 5)
+		segment = (segment + 1) % r->sim->segments;
+	sim_frame_arrived(r, segment, bytes_of(f->data, f->size));
+}
+
 static void flush(struct sim_router *r)
 {
 	struct outbox *o = router_outbox(engine_router(r->engine));
@@ -343,7 +354,7 @@ static void flush(struct sim_router *r)
 		sim_datagram_send(r, o->datagrams[i].to, o->datagrams[i].data,
 				  o->datagrams[i].size);
 	for (uint32_t i = 0; i < o->frames_count; i++)
-		sim_frame_arrived(r, bytes_of(o->frames[i].data, o->frames[i].size));
+		bring_frame(r, &o->frames[i]);
 	if (o->overflows)
 		sim_fail(r->sim, "router %u: outbox overflows", r->index + 1);
 	outbox_clear(o);

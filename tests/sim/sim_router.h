@@ -11,6 +11,7 @@
 
 #include "sim.h"
 #include "sim_disk.h"
+#include "sim_segments.h"
 
 #define SIM_PORT 6783u
 #define SIM_WALL_START UINT64_C(1790000000)
@@ -38,12 +39,14 @@ struct sim_router {
 	int64_t wall_offset_s;
 	uint64_t mono_offset_us; /* new at each start */
 
-	struct engine *engine; /* NULL while not running */
-	uint64_t incarnation;  /* starts so far */
-	bool host_up;	       /* the machine answers (with a refusal when nothing runs) */
-	bool frozen;	       /* the process does nothing, the kernel still takes bytes */
-	struct table halves;   /* of streams, by connection number */
-	uint64_t armed_us;     /* time of the timer event that counts */
+	struct engine *engine;	      /* NULL while not running */
+	uint64_t incarnation;	      /* starts so far */
+	bool host_up;		      /* the machine answers (with a refusal when nothing runs) */
+	bool open[SIM_SEGMENTS_MAX];  /* by number, but for 0 */
+	bool apart[SIM_SEGMENTS_MAX]; /* means another network by that number */
+	bool frozen;		      /* the process does nothing, the kernel still takes bytes */
+	struct table halves;	      /* of streams, by connection number */
+	uint64_t armed_us;	      /* time of the timer event that counts */
 	uint64_t last_deadline_us;
 	uint32_t spins; /* turns in a row that left a deadline in the past */
 	uint32_t events_to_check;
