@@ -16,29 +16,41 @@
 #define RELIST_DELAY_S 0.1
 #define EVENTS_PER_TURN 256
 #define CONTAINER_PORT ATTACH_PORT_PREFIX
+#define PORT_WAIT_MS 1000u
 
 static void on_capture_gone(void *ctx);
 static bool open_monitor(struct daemon *d, struct why *why);
 
+enum net_port_kind daemon_port_kind(const struct daemon *d)
+{
+	return d->capture_kind == CAPTURE_VNET ? NET_PORT_TAP : NET_PORT_VETH;
+}
+
+const char *bridge_watch_port(const struct daemon *d)
+{
+	return d->capture_kind == CAPTURE_VNET ? d->bridge.names.port : d->bridge.names.capture;
+}
+
 bool bridge_watch_open_capture(struct daemon *d, struct why *why)
 {
 	struct capture_config c = {
-		.interface = d->bridge.names.capture,
+		.kind = d->capture_kind,
+		.interface = bridge_watch_port(d),
 		.segment = SEGMENT_DEFAULT,
 		/* Ethernet header and two VLAN tags on top of the largest IP packet. */
 		.frame_max = d->mtu + 14 + 8,
 	};
 
 	capture_free(d->capture);
-	injector_free(d->injector);
 	d->capture = NULL;
-	d->injector = NULL;
 	if (capture_new(d->loop, &c, &d->log, &d->capture, why) < 0)
 		return false;
-	if (injector_new(d->bridge.names.capture, &d->injector, why) < 0)
-		return false;
 	capture_start(d->capture, engine_router(d->engine), daemon_flush, on_capture_gone, d);
-	return true;
+	/* A TAP's carrier is there only now. */
+	if (net_port_wait(d->net, d->bridge.port_ifindex, PORT_WAIT_MS) == 0)
+		return true;
+	why_set(why, WHY_TRANSPORT, "%.150s", net_error(d->net));
+	return false;
 }
 
 static void soon(struct daemon *d, struct ev_timer *timer, double delay_s)
@@ -53,7 +65,7 @@ static void on_capture_gone(void *ctx)
 {
 	struct daemon *d = ctx;
 
-	log_warning(&d->log, "capture port %s is gone; repairing", d->bridge.names.capture);
+	log_warning(&d->log, "capture port %s is gone; repairing", bridge_watch_port(d));
 	/* It is dead whether or not the port is another one by then: repair opens it anew. */
 	capture_free(d->capture);
 	d->capture = NULL;
@@ -62,17 +74,19 @@ static void on_capture_gone(void *ctx)
 
 static bool repair(struct daemon *d, struct why *why)
 {
-	int capture_before = d->bridge.capture_ifindex;
+	int port_before = d->bridge.port_ifindex, capture_before = d->bridge.capture_ifindex;
 
 	if (!d->monitor && !open_monitor(d, why))
 		return false;
-	if (net_bridge_ensure(d->net, d->options->bridge, d->bridge.mac, d->mtu, &d->bridge, why))
+	if (net_bridge_ensure(d->net, d->options->bridge, d->bridge.mac, d->mtu,
+			      daemon_port_kind(d), &d->bridge, why))
 		return false;
 	net_monitor_watch(d->monitor, d->bridge.bridge_ifindex);
 	daemon_fastdp_bridge(d);
 	if (expose_assert(d->net, &d->bridge, &d->exposed, why))
 		return false;
-	if (d->bridge.capture_ifindex != capture_before || !d->capture || !d->injector)
+	if (d->bridge.port_ifindex != port_before || d->bridge.capture_ifindex != capture_before ||
+	    !d->capture)
 		return bridge_watch_open_capture(d, why);
 	return true;
 }
@@ -382,7 +396,6 @@ void bridge_watch_stop(struct daemon *d)
 	ev_timer_stop(d->loop, &d->follow_mtu);
 	net_monitor_close(d->monitor);
 	capture_free(d->capture);
-	injector_free(d->injector);
 	mem_free(d->locals);
 	attach_known_fini(&d->attached);
 }

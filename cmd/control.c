@@ -20,8 +20,8 @@ static void op_status(void *ctx, struct status *s)
 	s->uptime_ms = mono_elapsed(d->started, now);
 	s->now.s = (uint64_t)time(NULL);
 	s->bridge = d->options->bridge;
-	s->interface = status_text(s, "%s", d->bridge.names.capture);
-	s->capture = "pcap";
+	s->interface = status_text(s, "%s", bridge_watch_port(d));
+	s->capture = capture_kind_name(d->capture_kind);
 	s->mtu = d->mtu;
 	for (size_t i = 0; i < d->addresses.ranges_count; i++)
 		status_add_default_subnet(s, d->addresses.ranges[i].default_subnet);

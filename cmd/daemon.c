@@ -38,8 +38,8 @@ static void send_frames(struct daemon *d, const struct outbox *o)
 
 		while (end < o->frames_count && o->frames[end].segment == segment)
 			end++;
-		if (segment == SEGMENT_DEFAULT && d->injector)
-			injector_send(d->injector, o->frames + at, end - at, r);
+		if (segment == SEGMENT_DEFAULT && d->capture)
+			capture_send(d->capture, o->frames + at, end - at);
 		else
 			router_count_drop(r, DROP_UNKNOWN_SEGMENT, end - at);
 	}
@@ -334,6 +334,7 @@ static bool configure_engine(struct daemon *d, struct why *why)
 	r->datagram_max = daemon_datagram_max(d->underlay_mtu);
 	r->bridge_mac = d->bridge.mac;
 	r->ciphers = router_ciphers_here();
+	r->bridge_offloads = d->capture_kind == CAPTURE_VNET;
 	return true;
 }
 
@@ -365,6 +366,17 @@ static bool keep_bridge(struct daemon *d, struct why *why)
 	return run_dir_keep_bridge(d->run_dir, d->options->bridge, why) == 0;
 }
 
+static void choose_capture(struct daemon *d)
+{
+	int rc = d->options->pcap ? 0 : net_tap_works();
+
+	d->capture_kind = d->options->pcap || rc ? CAPTURE_PCAP : CAPTURE_VNET;
+	if (rc)
+		log_warning(&d->log,
+			    "no TAP here (%s): frames come by pcap, at a tenth of the speed",
+			    strerror(-rc));
+}
+
 static bool open_bridge(struct daemon *d, struct why *why)
 {
 	struct mac mac = mac_from_u64(d->state.name);
@@ -375,7 +387,8 @@ static bool open_bridge(struct daemon *d, struct why *why)
 		mac.b[0] = (uint8_t)((mac.b[0] & 0xfc) | 0x02);
 	d->bridge_was_there = net_link_find(d->net, d->options->bridge, &before) == 0;
 	d->bridge_touched = true;
-	return net_bridge_ensure(d->net, d->options->bridge, mac, d->mtu, &d->bridge, why) == 0;
+	return net_bridge_ensure(d->net, d->options->bridge, mac, d->mtu, daemon_port_kind(d),
+				 &d->bridge, why) == 0;
 }
 
 static bool connect_targets(struct daemon *d, struct why *why)
@@ -465,6 +478,7 @@ bool daemon_start(struct daemon *d, const struct weaver_options *options, struct
 	d->mtu = daemon_overlay_mtu(d, d->underlay_mtu);
 	if (!keep_bridge(d, why))
 		return false;
+	choose_capture(d);
 	if (!open_bridge(d, why))
 		return false;
 	daemon_fastdp_open(d);

@@ -71,8 +71,8 @@ struct daemon {
 
 	struct connections *connections;
 	struct sleeve_socket *sleeve;
+	enum capture_kind capture_kind;
 	struct capture *capture;
-	struct injector *injector;
 	struct fastdp_io *fastdp; /* NULL: none, and why */
 	char no_fastdp[sizeof((struct why *)0)->text];
 	struct server *server;
@@ -140,9 +140,11 @@ void daemon_follow_mtu(struct daemon *d);
 void daemon_look_at_paths(struct daemon *d);
 
 /* cmd/bridge_watch.c */
+enum net_port_kind daemon_port_kind(const struct daemon *d);
+const char *bridge_watch_port(const struct daemon *d); /* interface of the router's port */
 bool bridge_watch_start(struct daemon *d, struct why *why);
 void bridge_watch_stop(struct daemon *d);
-/* (Re)opens capture and injection on the capture port. */
+/* (Re)opens the router's port of the bridge. */
 bool bridge_watch_open_capture(struct daemon *d, struct why *why);
 /* Lists attachments and exposed addresses and publishes the differences: takes about half a
  * millisecond for each container.  Or in a moment, with whatever else makes that necessary. */

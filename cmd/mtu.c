@@ -60,7 +60,8 @@ static void apply(struct daemon *d, uint32_t mtu)
 	d->mtu = mtu;
 	if (shrinks)
 		daemon_settle_mtu(d);
-	if (net_bridge_ensure(d->net, d->options->bridge, d->bridge.mac, mtu, &d->bridge, &why)) {
+	if (net_bridge_ensure(d->net, d->options->bridge, d->bridge.mac, mtu, daemon_port_kind(d),
+			      &d->bridge, &why)) {
 		/* The repair of the bridge has the new MTU too. */
 		log_error(&d->log, "cannot set the MTU of bridge %s: %s", d->options->bridge,
 			  why.text);
@@ -70,7 +71,7 @@ static void apply(struct daemon *d, uint32_t mtu)
 		daemon_settle_mtu(d);
 	daemon_fastdp_mtu(d);
 	if (!bridge_watch_open_capture(d, &why))
-		log_error(&d->log, "cannot capture on %s: %s", d->bridge.names.capture, why.text);
+		log_error(&d->log, "%s", why.text);
 }
 
 /* What both the first link and the paths to all peers carry. */

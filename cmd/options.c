@@ -150,6 +150,14 @@ static bool set_no_discovery(struct parser *p, const char *value)
 	return true;
 }
 
+static bool set_capture(struct parser *p, const char *value)
+{
+	p->o->pcap = strcmp(value, "pcap") == 0;
+	if (p->o->pcap || strcmp(value, "vnet") == 0)
+		return true;
+	return refuse(p, value, "vnet or pcap");
+}
+
 static bool set_no_fastdp(struct parser *p, const char *value)
 {
 	bool no = false;
@@ -558,6 +566,8 @@ static const struct option options[] = {
 	  "data in clear where both ends trust the other" },
 	{ "no-fastdp", TAKES_BOOL, set_no_fastdp, "WEAVE_NO_FASTDP", "",
 	  "carry frames in user space only" },
+	{ "capture", TAKES_TEXT, set_capture, NULL, "<how>",
+	  "frames come from the bridge by vnet, fast, or by pcap (vnet)" },
 	{ "mtu", TAKES_TEXT, set_mtu, "WEAVE_MTU", "<bytes>", "of the overlay, 0 automatic (0)" },
 	{ "weave-bridge", TAKES_TEXT, set_bridge, NULL, "<name>",
 	  "bridge of the containers (weave)" },

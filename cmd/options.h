@@ -63,6 +63,7 @@ struct weaver_options {
 	bool discovery;
 	uint32_t conn_limit; /* 0: unlimited */
 	bool fastdp;
+	bool pcap;    /* --capture=pcap */
 	uint32_t mtu; /* 0: automatic */
 	const char *bridge;
 	bool status_enabled; /* the read-only HTTP listener */

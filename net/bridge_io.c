@@ -93,7 +93,18 @@ static int ensure_bridge(struct net *net, const char *name, struct mac mac, uint
 	return rc;
 }
 
-/* ---- the capture pair ---- */
+/* ---- the router's port ---- */
+
+/* What an earlier run had as its port, if that was of the other kind. */
+static int remove_kind(struct net *net, const char *name, const char *kind)
+{
+	struct net_link link;
+	int rc = net_link_find(net, name, &link);
+
+	if (rc == -ENODEV || (rc == 0 && strcmp(link.kind, kind) != 0))
+		return 0;
+	return rc ? rc : net_link_delete(net, link.ifindex);
+}
 
 /* 0 with ifindex 0 when nothing has the name; -EEXIST when it is no veth. */
 static int find_veth(struct net *net, const char *name, struct net_link *link)
@@ -139,15 +150,12 @@ static int find_or_create_pair(struct net *net, const struct net_bridge_names *n
 	return rc ? rc : find_pair(net, names, port, capture);
 }
 
-/* What both ends have in common; offloads go before the link is up, so that no frame slips by. */
+/* What all of them have in common. */
 static int ensure_end(struct net *net, const struct net_link *link, const char *bridge,
 		      const char *word, uint32_t mtu)
 {
-	int rc = net_offloads_off(link->name);
+	int rc = net_link_set_no_ipv6_addresses(net, link->ifindex);
 
-	if (rc)
-		return net_fail(net, rc, NULL, "switch off offloads of %s", link->name);
-	rc = net_link_set_no_ipv6_addresses(net, link->ifindex);
 	if (rc == 0)
 		rc = tune(net, link->name);
 	if (rc == 0 && link->mtu != mtu)
@@ -159,21 +167,34 @@ static int ensure_end(struct net *net, const struct net_link *link, const char *
 	return rc;
 }
 
+/* Offloads go before the link is up, so that no frame slips by. */
+static int ensure_veth(struct net *net, const struct net_link *link, const char *bridge,
+		       const char *word, uint32_t mtu)
+{
+	int rc = net_offloads_off(link->name);
+
+	if (rc)
+		return net_fail(net, rc, NULL, "switch off offloads of %s", link->name);
+	return ensure_end(net, link, bridge, word, mtu);
+}
+
 static int ensure_pair(struct net *net, const struct net_bridge_names *names, int bridge,
 		       uint32_t mtu, struct net_bridge *out)
 {
 	struct net_link port = { 0 }, capture = { 0 };
-	int rc = find_or_create_pair(net, names, bridge, mtu, &port, &capture);
+	int rc = remove_kind(net, names->port, "tun");
 
+	if (rc == 0)
+		rc = find_or_create_pair(net, names, bridge, mtu, &port, &capture);
 	if (rc == 0 && port.master != bridge)
 		rc = net_link_set_master(net, port.ifindex, bridge);
 	/* Hairpin would send every frame that we write straight back to us. */
 	if (rc == 0)
 		rc = net_port_set(net, port.ifindex, false, true);
 	if (rc == 0)
-		rc = ensure_end(net, &port, names->bridge, "port", mtu);
+		rc = ensure_veth(net, &port, names->bridge, "port", mtu);
 	if (rc == 0)
-		rc = ensure_end(net, &capture, names->bridge, "capture", mtu);
+		rc = ensure_veth(net, &capture, names->bridge, "capture", mtu);
 	if (rc == 0)
 		rc = net_port_wait(net, port.ifindex, FORWARDING_WAIT_MS);
 	out->port_ifindex = port.ifindex;
@@ -181,8 +202,43 @@ static int ensure_pair(struct net *net, const struct net_bridge_names *names, in
 	return rc;
 }
 
+/* Finds the TAP, or makes it. */
+static int find_or_create_tap(struct net *net, const char *name, struct net_link *link)
+{
+	int rc = net_link_find(net, name, link);
+
+	if (rc == -ENODEV) {
+		rc = net_tap_create(net, name);
+		if (rc == 0)
+			rc = net_link_find(net, name, link);
+	}
+	if (rc == 0 && strcmp(link->kind, "tun") != 0)
+		rc = net_fail(net, -EEXIST, NULL, "interface %s is not a TAP", name);
+	return rc;
+}
+
+static int ensure_tap(struct net *net, const struct net_bridge_names *names, int bridge,
+		      uint32_t mtu, struct net_bridge *out)
+{
+	struct net_link port = { 0 };
+	int rc = remove_kind(net, names->port, "veth");
+
+	if (rc == 0)
+		rc = remove_kind(net, names->capture, "veth");
+	if (rc == 0)
+		rc = find_or_create_tap(net, names->port, &port);
+	if (rc == 0 && port.master != bridge)
+		rc = net_link_set_master(net, port.ifindex, bridge);
+	if (rc == 0)
+		rc = net_port_set(net, port.ifindex, false, true);
+	if (rc == 0)
+		rc = ensure_end(net, &port, names->bridge, "port", mtu);
+	out->port_ifindex = port.ifindex;
+	return rc;
+}
+
 int net_bridge_ensure(struct net *net, const char *name, struct mac mac, uint32_t mtu,
-		      struct net_bridge *bridge, struct why *why)
+		      enum net_port_kind kind, struct net_bridge *bridge, struct why *why)
 {
 	struct net_bridge out = { .mac = mac, .mtu = mtu };
 	struct net_link link;
@@ -203,7 +259,8 @@ int net_bridge_ensure(struct net *net, const char *name, struct mac mac, uint32_
 	}
 	rc = ensure_bridge(net, name, mac, mtu, &link);
 	if (rc == 0)
-		rc = ensure_pair(net, &out.names, link.ifindex, mtu, &out);
+		rc = kind == NET_PORT_TAP ? ensure_tap(net, &out.names, link.ifindex, mtu, &out)
+					  : ensure_pair(net, &out.names, link.ifindex, mtu, &out);
 	if (rc)
 		return explain(net, rc, why);
 	out.bridge_ifindex = link.ifindex;

@@ -88,6 +88,8 @@ bool link_is_ours(const struct net_link *link, const struct net_bridge_names *na
 {
 	bool ours = alias_is_ours(link->alias, names->bridge);
 
+	if (strcmp(link->kind, "tun") == 0)
+		return strcmp(link->name, names->port) == 0;
 	if (strcmp(link->kind, "veth") != 0)
 		return false;
 	if (strcmp(link->name, names->port) == 0 || strcmp(link->name, names->capture) == 0)

@@ -13,8 +13,8 @@
 
 /* True when the alias says that the object belongs to this bridge. */
 bool alias_is_ours(const char *alias, const char *bridge);
-/* Is this link to be removed with the bridge 'bridge_ifindex' (0: gone already)?  The capture pair
- * by its names, a container's veth by its prefix and its port or alias. */
+/* Is this link to be removed with the bridge 'bridge_ifindex' (0: gone already)?  The router's
+ * port by its names, a container's veth by its prefix and its port or alias. */
 bool link_is_ours(const struct net_link *link, const struct net_bridge_names *names,
 		  int bridge_ifindex);
 

@@ -1,8 +1,12 @@
 #include <weave/must.h>
 
 #include "mss.h"
+#include "offload.h"
 #include "router_state.h"
 #include "too_big.h"
+
+/* Not worth a record of its own in a datagram begun by others. */
+#define PIECE_MIN 256u
 
 void router_close_datagram(struct router *r)
 {
@@ -49,13 +53,23 @@ uint8_t *router_datagram(struct router *r, struct sleeve_path *p, size_t size)
 	return data;
 }
 
+/* Bytes that still fit the newest datagram. */
+static size_t open_room(const struct router *r, const struct sleeve_path *p)
+{
+	const struct open_datagram *open = &r->open;
+
+	if (open->path != p || !open->frames || open->frames == FRAMES_PER_DATAGRAM ||
+	    open->size >= p->pmtu.size)
+		return 0;
+	return p->pmtu.size - open->size;
+}
+
 /* Room for a record of 'size' bytes behind the frames already in the newest datagram. */
 static uint8_t *join_open(struct router *r, struct sleeve_path *p, size_t size)
 {
 	struct open_datagram *open = &r->open;
 
-	if (open->path != p || !open->frames || open->frames == FRAMES_PER_DATAGRAM ||
-	    open->size + size > p->pmtu.size || !outbox_extend(&r->outbox, size))
+	if (size > open_room(r, p) || !outbox_extend(&r->outbox, size))
 		return NULL;
 	open->frames++;
 	open->size += (uint32_t)size;
@@ -64,12 +78,30 @@ static uint8_t *join_open(struct router *r, struct sleeve_path *p, size_t size)
 	return open->data + open->size - p->seal_size - size;
 }
 
+/* The kernel takes many datagrams at once if they have the same size (UDP_SEGMENT): small frames
+ * of many sizes shall not spoil that. */
+static void fill_open(struct router *r, struct sleeve_path *p)
+{
+	size_t room = open_room(r, p);
+	struct writer w;
+	uint8_t *at;
+
+	if (!room || r->open.frames < 2 || room > p->pmtu.size / 4 || !path_takes_partial(p))
+		return;
+	at = join_open(r, p, room);
+	if (!at)
+		return;
+	w = writer_over(at, room);
+	sleeve_padding_write(&w);
+}
+
 static uint8_t *record_room(struct router *r, struct sleeve_path *p, size_t size)
 {
 	uint8_t *at = join_open(r, p, size);
 
 	if (at)
 		return at;
+	fill_open(r, p);
 	at = router_datagram(r, p, SLEEVE_HEADER_SIZE + size);
 	if (!at)
 		return NULL;
@@ -80,7 +112,7 @@ static uint8_t *record_room(struct router *r, struct sleeve_path *p, size_t size
 
 static void send_whole(struct router *r, struct sleeve_path *p, const struct sleeve_frame *f)
 {
-	size_t size = SLEEVE_FRAME_HEADER_SIZE + f->frame.size;
+	size_t header = sleeve_frame_header_size(f), size = header + f->frame.size;
 	uint8_t *at = record_room(r, p, size);
 	struct writer w;
 
@@ -90,22 +122,23 @@ static void send_whole(struct router *r, struct sleeve_path *p, const struct sle
 	sleeve_frame_write(f, &w);
 	MUST(!w.full);
 	/* Before the size is settled it is a guess that connections should not live with. */
-	if (p->pmtu.settled && mss_clamp(at + SLEEVE_FRAME_HEADER_SIZE, f->frame.size, path_mtu(p)))
+	if (p->pmtu.settled &&
+	    mss_clamp(at + header, f->frame.size, path_mtu(p), f->offload.checksum))
 		r->counters.mss_clamped++;
 }
 
 /* The record's body is its header and the frame; 'piece' takes 'size' bytes of it from 'offset'. */
-static void copy_body(uint8_t *piece, const uint8_t *header, struct bytes frame, size_t offset,
+static void copy_body(uint8_t *piece, struct bytes header, struct bytes frame, size_t offset,
 		      size_t size)
 {
-	size_t header_size = SLEEVE_FRAME_HEADER_SIZE - 1, part = 0;
+	size_t part = 0;
 
-	if (offset < header_size) {
-		part = header_size - offset < size ? header_size - offset : size;
-		memcpy(piece, header + offset, part);
+	if (offset < header.size) {
+		part = header.size - offset < size ? header.size - offset : size;
+		memcpy(piece, header.data + offset, part);
 	}
 	if (part < size)
-		memcpy(piece + part, frame.data + (offset + part - header_size), size - part);
+		memcpy(piece + part, frame.data + (offset + part - header.size), size - part);
 }
 
 static void send_fragments(struct router *r, struct sleeve_path *p, const struct sleeve_frame *f)
@@ -127,51 +160,146 @@ static void send_fragments(struct router *r, struct sleeve_path *p, const struct
 		piece.offset = (uint32_t)offset;
 		piece.piece.size = size;
 		w = writer_over(data + SLEEVE_HEADER_SIZE, SLEEVE_FRAGMENT_HEADER_SIZE);
-		sleeve_fragment_header_write(&piece, &w);
+		sleeve_fragment_header_write(&piece, SLEEVE_FRAGMENT, &w);
 		MUST(!w.full);
-		copy_body(data + headers, header, f->frame, offset, size);
+		copy_body(data + headers, bytes_of(header, sizeof header), f->frame, offset, size);
 		path_on_sent(p, r->open.size);
 		r->counters.fragments_out++;
+	}
+}
+
+/* Bytes of body in the next piece when 'left' are left: what fits the newest datagram, so that
+ * one train's datagrams are all full, else a datagram of its own. */
+static size_t piece_size(const struct router *r, const struct sleeve_path *p, size_t left)
+{
+	size_t room = open_room(r, p);
+
+	/* The first piece should hold all headers (router/train.h). */
+	if (room < PIECE_MIN && room < SLEEVE_FRAGMENT_HEADER_SIZE + left)
+		room = p->pmtu.size - SLEEVE_HEADER_SIZE - p->seal_size;
+	room -= SLEEVE_FRAGMENT_HEADER_SIZE;
+	return left < room ? left : room;
+}
+
+static void send_pieces(struct router *r, struct sleeve_path *p, const struct sleeve_frame *f)
+{
+	uint8_t header[SLEEVE_PARTIAL_HEADER_SIZE - 1];
+	struct writer w = writer_over(header, sizeof header);
+	size_t total = sizeof header + f->frame.size, size;
+	struct sleeve_fragment piece = { .id = ++p->fragment_id, .total = (uint32_t)total };
+
+	sleeve_frame_header_write(f, &w);
+	for (size_t offset = 0; offset < total; offset += size) {
+		uint8_t *at;
+
+		size = piece_size(r, p, total - offset);
+		at = record_room(r, p, SLEEVE_FRAGMENT_HEADER_SIZE + size);
+		if (!at)
+			return;
+		piece.offset = (uint32_t)offset;
+		piece.piece.size = size;
+		w = writer_over(at, SLEEVE_FRAGMENT_HEADER_SIZE);
+		sleeve_fragment_header_write(&piece, SLEEVE_PIECE, &w);
+		MUST(!w.full);
+		copy_body(at + SLEEVE_FRAGMENT_HEADER_SIZE, bytes_of(header, sizeof header),
+			  f->frame, offset, size);
+		r->counters.fragments_out++;
+	}
+}
+
+static void send_frame(struct router *r, struct sleeve_path *p, const struct sleeve_frame *f)
+{
+	size_t headers = SLEEVE_HEADER_SIZE + sleeve_frame_header_size(f) + p->seal_size;
+
+	if (headers + f->frame.size <= p->pmtu.size)
+		send_whole(r, p, f);
+	else if (f->offload.checksum)
+		send_pieces(r, p, f);
+	else
+		send_fragments(r, p, f);
+}
+
+/* For an end that takes whole frames only. */
+static void send_finished(struct router *r, struct sleeve_path *p, const struct sleeve_frame *f)
+{
+	struct sleeve_frame one = *f;
+	struct offload_layout l;
+
+	MUST(offload_layout(&l, f->frame, f->offload));
+	one.offload = OFFLOAD_NONE;
+	for (uint32_t i = 0; i < l.count; i++) {
+		offload_finished(&l, f->frame.data, i, r->finished);
+		one.frame = bytes_of(r->finished, offload_part_size(&l, i, 1));
+		send_frame(r, p, &one);
 	}
 }
 
 void router_send(struct router *r, struct sleeve_path *p, const struct sleeve_frame *f,
 		 struct mono now)
 {
-	size_t size = SLEEVE_HEADER_SIZE + SLEEVE_FRAME_HEADER_SIZE + p->seal_size;
-
 	p->frames_out++;
 	p->bytes_out += f->frame.size;
-	if (size + f->frame.size <= p->pmtu.size)
-		send_whole(r, p, f);
+	if (f->offload.checksum && !path_takes_partial(p))
+		send_finished(r, p, f);
 	else
-		send_fragments(r, p, f);
+		send_frame(r, p, f);
 	path_on_data(p, now);
 	if (p->heartbeat_now)
 		router_path_run(r, p, now);
 }
 
-static void deliver(struct router *r, uint32_t segment, struct bytes frame)
+/* A segment of the frame with nothing undone. */
+static bool deliver_finished(struct router *r, uint32_t segment, const struct offload_layout *l,
+			     const uint8_t *frame, uint32_t number)
+{
+	uint8_t *at = outbox_frame(&r->outbox, segment, offload_part_size(l, number, 1));
+
+	if (at)
+		offload_finished(l, frame, number, at);
+	return at;
+}
+
+static bool deliver_as_is(struct router *r, uint32_t segment, struct bytes frame,
+			  struct offload undone)
 {
 	uint8_t *at = outbox_frame(&r->outbox, segment, frame.size);
 
-	if (!at) {
+	if (!at)
+		return false;
+	memcpy(at, frame.data, frame.size);
+	r->outbox.frames[r->outbox.frames_count - 1].undone = undone;
+	return true;
+}
+
+static void deliver(struct router *r, uint32_t segment, struct bytes frame, struct offload undone)
+{
+	struct offload_layout l;
+	bool done = true;
+
+	if (undone.checksum && !r->config.bridge_offloads) {
+		MUST(offload_layout(&l, frame, undone));
+		for (uint32_t i = 0; done && i < l.count; i++)
+			done = deliver_finished(r, segment, &l, frame.data, i);
+	} else {
+		done = deliver_as_is(r, segment, frame, undone);
+	}
+	if (!done) {
 		router_drop(r, DROP_OUTBOX_FULL);
 		return;
 	}
-	memcpy(at, frame.data, frame.size);
 	r->counters.to_bridge++;
 	r->counters.bytes_to_bridge += frame.size;
 }
 
 void router_carry_out(struct router *r, const struct verdict *v, uint32_t segment,
-		      struct bytes frame, struct mono now)
+		      struct bytes frame, struct offload undone, struct mono now)
 {
 	struct sleeve_frame f = {
 		.origin = v->origin,
 		.destination = v->destination,
 		.segment = segment,
 		.hop_limit = v->hop_limit,
+		.offload = undone,
 		.frame = frame,
 	};
 
@@ -179,7 +307,7 @@ void router_carry_out(struct router *r, const struct verdict *v, uint32_t segmen
 		router_drop(r, v->drop);
 	r->drops.count[DROP_NO_DATA_PATH] += v->hops_count ? v->dead_hops : 0;
 	if (v->to_bridge)
-		deliver(r, segment, frame);
+		deliver(r, segment, frame, undone);
 	for (uint32_t i = 0; i < v->hops_count; i++) {
 		MUST(v->hops[i].path < r->paths_count);
 		router_send(r, r->paths[v->hops[i].path], &f, now);
@@ -216,12 +344,39 @@ static void tell_too_big(struct router *r, uint32_t segment, const struct frame 
 	}
 }
 
-void router_on_frame(struct router *r, uint32_t segment, struct bytes raw, struct mono now)
+/* A frame that stands for so many segments that its size would not fit a record: as two. */
+static void on_oversized(struct router *r, uint32_t segment, struct bytes raw,
+			 struct offload undone, struct mono now)
+{
+	struct offload_layout l;
+	uint32_t half;
+	struct offload rest;
+	size_t size;
+
+	if (!offload_layout(&l, raw, undone) || l.count < 2) {
+		router_drop(r, DROP_MALFORMED);
+		return;
+	}
+	half = l.count / 2;
+	rest = offload_part(&l, raw.data, 0, half, r->part);
+	size = offload_part_size(&l, 0, half);
+	router_on_frame(r, segment, bytes_of(r->part, size), rest, now);
+	rest = offload_part(&l, raw.data, half, l.count - half, r->part);
+	size = offload_part_size(&l, half, l.count - half);
+	router_on_frame(r, segment, bytes_of(r->part, size), rest, now);
+}
+
+void router_on_frame(struct router *r, uint32_t segment, struct bytes raw, struct offload undone,
+		     struct mono now)
 {
 	struct decide_input in = { .side = DECIDE_FROM_BRIDGE, .segment = segment };
 	struct verdict v;
 	struct frame f;
 
+	if (raw.size > FRAME_DATA_MAX && raw.size <= 2 * (size_t)FRAME_DATA_MAX) {
+		on_oversized(r, segment, raw, undone, now);
+		return;
+	}
 	r->now = now;
 	r->counters.from_bridge++;
 	r->counters.bytes_from_bridge += raw.size;
@@ -245,7 +400,9 @@ void router_on_frame(struct router *r, uint32_t segment, struct bytes raw, struc
 	if (in.where == PEER_NAME_NONE)
 		snapshot_want(r->snapshot, r->topology, r->networks, r->config.self, segment);
 	decide(r->snapshot, &in, &v);
-	tell_too_big(r, segment, &f, &v, now);
-	router_carry_out(r, &v, in.segment, raw, now);
+	/* What is cut into pieces anyhow may be cut anywhere. */
+	if (!undone.segment_size)
+		tell_too_big(r, segment, &f, &v, now);
+	router_carry_out(r, &v, in.segment, raw, undone, now);
 	router_publish(r, now);
 }

@@ -3,16 +3,13 @@
 #include <weave/alloc.h>
 #include <weave/must.h>
 
-struct range {
-	uint32_t start, end;
-};
+#include "ranges.h"
 
 struct reassembly_slot {
 	bool used;
 	uint32_t id, total;
 	struct mono started;
-	uint32_t ranges_count;
-	struct range ranges[REASSEMBLY_RANGES_MAX]; /* in order, not touching */
+	struct ranges ranges;
 	uint8_t *buffer;
 	size_t room;
 };
@@ -31,7 +28,7 @@ static void close_slot(struct reassembly *r, struct reassembly_slot *s)
 {
 	MUST(s->used && r->open);
 	s->used = false;
-	s->ranges_count = 0;
+	s->ranges.count = 0;
 	r->open--;
 }
 
@@ -96,7 +93,7 @@ static void open_slot(struct reassembly *r, struct reassembly_slot *s,
 	s->id = f->id;
 	s->total = f->total;
 	s->started = now;
-	s->ranges_count = 0;
+	s->ranges.count = 0;
 	r->open++;
 }
 
@@ -119,61 +116,21 @@ static struct reassembly_slot *slot_for(struct reassembly *r, const struct sleev
 	return *at;
 }
 
-enum placed { PLACED, REPEATED, REFUSED };
-
-/* Enters [start, end) into the sorted ranges. */
-static enum placed place(struct reassembly_slot *s, uint32_t start, uint32_t end)
-{
-	struct range *at = s->ranges, *stop = at + s->ranges_count;
-	bool joins_left, joins_right;
-
-	while (at < stop && at->end < start)
-		at++;
-	/* 'at' is the first range that ends at or behind our start. */
-	joins_left = at < stop && at->end == start;
-	if (at < stop && !joins_left && at->start < end)
-		return at->start <= start && end <= at->end ? REPEATED : REFUSED;
-	if (joins_left) {
-		struct range *right = at + 1;
-
-		if (right < stop && right->start < end)
-			return REFUSED;
-		at->end = end;
-		if (right < stop && right->start == end) {
-			at->end = right->end;
-			memmove(right, right + 1, (size_t)(stop - right - 1) * sizeof *right);
-			s->ranges_count--;
-		}
-		return PLACED;
-	}
-	joins_right = at < stop && at->start == end;
-	if (joins_right) {
-		at->start = start;
-		return PLACED;
-	}
-	if (s->ranges_count == REASSEMBLY_RANGES_MAX)
-		return REFUSED;
-	memmove(at + 1, at, (size_t)(stop - at) * sizeof *at);
-	*at = (struct range){ start, end };
-	s->ranges_count++;
-	return PLACED;
-}
-
 struct bytes reassembly_add(struct reassembly *r, const struct sleeve_fragment *f, struct mono now)
 {
 	struct reassembly_slot *s = slot_for(r, f, now);
 	uint32_t end = f->offset + (uint32_t)f->piece.size;
-	enum placed placed;
+	enum ranges_placed placed;
 
 	if (!s)
 		return bytes_of(NULL, 0);
-	placed = s->total == f->total ? place(s, f->offset, end) : REFUSED;
-	if (placed == REFUSED)
+	placed = s->total == f->total ? ranges_place(&s->ranges, f->offset, end) : RANGES_REFUSED;
+	if (placed == RANGES_REFUSED)
 		give_up(r, s);
-	if (placed != PLACED)
+	if (placed != RANGES_PLACED)
 		return bytes_of(NULL, 0);
 	memcpy(s->buffer + f->offset, f->piece.data, f->piece.size);
-	if (s->ranges[0].start != 0 || s->ranges[0].end != s->total)
+	if (!ranges_cover(&s->ranges, 0, s->total))
 		return bytes_of(NULL, 0);
 	close_slot(r, s);
 	return bytes_of(s->buffer, s->total);
@@ -205,12 +162,8 @@ struct mono reassembly_deadline(const struct reassembly *r)
 static void check_slot(const struct reassembly_slot *s)
 {
 	MUST(s->room >= s->total || !s->used);
-	MUST(s->ranges_count <= REASSEMBLY_RANGES_MAX);
-	for (uint32_t i = 0; i < s->ranges_count; i++) {
-		MUST(s->ranges[i].start < s->ranges[i].end);
-		MUST(s->ranges[i].end <= s->total);
-		MUST(!i || s->ranges[i - 1].end < s->ranges[i].start);
-	}
+	if (s->used)
+		ranges_check(&s->ranges, s->total);
 }
 
 void reassembly_check(const struct reassembly *r)

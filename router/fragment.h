@@ -15,7 +15,6 @@
 #include "sleeve_wire.h"
 
 #define REASSEMBLY_BYTES_MAX (1u << 20)
-#define REASSEMBLY_RANGES_MAX 64u /* holes at once; the smallest path cuts 65535 into 131 */
 
 struct reassembly_slot;
 

@@ -28,7 +28,7 @@ enum {
 	ETHERTYPE_QINQ = 0x88a8,
 };
 
-enum { PROTOCOL_ICMP = 1, PROTOCOL_TCP = 6, PROTOCOL_ICMPV6 = 58 };
+enum { PROTOCOL_ICMP = 1, PROTOCOL_TCP = 6, PROTOCOL_UDP = 17, PROTOCOL_ICMPV6 = 58 };
 
 struct frame {
 	struct bytes raw; /* borrowed */

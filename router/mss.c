@@ -20,7 +20,7 @@ static void store16(uint8_t *p, uint16_t v)
 	p[1] = (uint8_t)v;
 }
 
-bool mss_clamp(uint8_t *frame, size_t size, size_t mtu)
+bool mss_clamp(uint8_t *frame, size_t size, size_t mtu, bool undone)
 {
 	struct frame f;
 	struct frame_ip ip;
@@ -42,6 +42,8 @@ bool mss_clamp(uint8_t *frame, size_t size, size_t mtu)
 		return false;
 	after = (uint16_t)(mtu - headers);
 	store16(frame + tcp.mss_at, after);
+	if (undone)
+		return true;
 
 	/* Behind an odd number of option bytes the value lies across two words of the sum. */
 	odd = (tcp.mss_at - tcp.header_at) & 1;

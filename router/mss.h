@@ -13,7 +13,8 @@
 /* Frames longer than this are no SYN worth looking at: headers with all options fit. */
 #define MSS_FRAME_SIZE_MAX 200u
 
-/* 'mtu': largest IP packet that travels whole.  True when the frame was changed. */
-bool mss_clamp(uint8_t *frame, size_t size, size_t mtu);
+/* 'mtu': largest IP packet that travels whole.  'undone': the checksum does not cover the options
+ * yet, and stays.  True when the frame was changed. */
+bool mss_clamp(uint8_t *frame, size_t size, size_t mtu, bool undone);
 
 #endif

@@ -51,7 +51,9 @@ uint8_t *outbox_frame(struct outbox *o, uint32_t segment, size_t size)
 	}
 	p = take(o, size);
 	if (p)
-		o->frames[o->frames_count++] = (struct outbox_frame){ p, (uint32_t)size, segment };
+		o->frames[o->frames_count++] = (struct outbox_frame){ .data = p,
+								      .size = (uint32_t)size,
+								      .segment = segment };
 	return p;
 }
 

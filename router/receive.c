@@ -18,12 +18,14 @@ static void on_frame_record(struct router *r, struct sleeve_path *p, const struc
 		.destination = f->destination,
 		.hop_limit = f->hop_limit,
 	};
+	struct offload_layout l;
 	struct verdict v;
 	struct frame view;
 
 	p->frames_in++;
 	p->bytes_in += f->frame.size;
-	if (!frame_parse(&view, f->frame)) {
+	if (!frame_parse(&view, f->frame) ||
+	    (f->offload.checksum && !offload_layout(&l, f->frame, f->offload))) {
 		router_drop(r, DROP_MALFORMED);
 		return;
 	}
@@ -36,14 +38,48 @@ static void on_frame_record(struct router *r, struct sleeve_path *p, const struc
 		endpoints_learn_seen(r->endpoints, f->segment, view.from, f->origin);
 	if (v.hops_count)
 		r->counters.relayed++;
-	router_carry_out(r, &v, f->segment, f->frame, now);
+	router_carry_out(r, &v, f->segment, f->frame, f->offload, now);
 }
 
-/* Counts the bodies that were given up since last time. */
-static void count_reassembly(struct router *r, struct sleeve_path *p)
+/* Some segments of a frame of which others are missing. */
+static void on_part(struct router *r, struct sleeve_path *p, const struct train_part *part,
+		    struct mono now)
 {
-	r->drops.count[DROP_REASSEMBLY] += p->reassembly.dropped;
-	p->reassembly.dropped = 0;
+	struct sleeve_frame f = part->frame;
+
+	f.offload = offload_part(&part->layout, part->frame.frame.data, part->first, part->count,
+				 r->part);
+	f.frame = bytes_of(r->part, offload_part_size(&part->layout, part->first, part->count));
+	on_frame_record(r, p, &f, now);
+}
+
+void router_path_joined(struct router *r, struct sleeve_path *p, struct mono now)
+{
+	struct train_part part;
+
+	while (train_next(&p->train, &part))
+		on_part(r, p, &part, now);
+	r->drops.count[DROP_REASSEMBLY] += p->reassembly.dropped + p->train.dropped;
+	p->reassembly.dropped = p->train.dropped = 0;
+}
+
+static void on_piece(struct router *r, struct sleeve_path *p, const struct sleeve_fragment *f,
+		     struct mono now)
+{
+	struct bytes body = train_add(&p->train, f, now);
+	struct reader reader = reader_over(body.data, body.size);
+	struct sleeve_frame frame;
+
+	r->counters.fragments_in++;
+	if (body.size) {
+		sleeve_partial_read(&frame, &reader);
+		if (reader_verdict(&reader))
+			router_drop(r, DROP_BAD_DATAGRAM);
+		else
+			on_frame_record(r, p, &frame, now);
+	}
+	router_path_joined(r, p, now);
+	r->due = mono_min(r->due, train_deadline(&p->train));
 }
 
 static void on_fragment(struct router *r, struct sleeve_path *p, const struct sleeve_fragment *f,
@@ -55,7 +91,7 @@ static void on_fragment(struct router *r, struct sleeve_path *p, const struct sl
 
 	r->counters.fragments_in++;
 	r->due = mono_min(r->due, mono_after(now, REASSEMBLY_TIMEOUT_MS));
-	count_reassembly(r, p);
+	router_path_joined(r, p, now);
 	if (!body.size)
 		return;
 	sleeve_frame_read(&frame, &reader);
@@ -87,6 +123,7 @@ static bool on_record(struct router *r, struct sleeve_path *p, const struct slee
 {
 	switch (record->type) {
 	case SLEEVE_FRAME:
+	case SLEEVE_PARTIAL:
 		path_on_data(p, now);
 		on_frame_record(r, p, &record->frame, now);
 		return p->heartbeat_now;
@@ -94,6 +131,12 @@ static bool on_record(struct router *r, struct sleeve_path *p, const struct slee
 		path_on_data(p, now);
 		on_fragment(r, p, &record->fragment, now);
 		return p->heartbeat_now;
+	case SLEEVE_PIECE:
+		path_on_data(p, now);
+		on_piece(r, p, &record->fragment, now);
+		return p->heartbeat_now;
+	case SLEEVE_PADDING:
+		return false;
 	case SLEEVE_HEARTBEAT:
 		path_on_heartbeat(p, &record->heartbeat, now);
 		return true;

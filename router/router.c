@@ -29,6 +29,8 @@ struct router *router_new(const struct router_config *config, struct gossip *gos
 	r->secret.k1 = rng_u64(&rng);
 	r->due = MONO_NEVER;
 	outbox_init(&r->outbox);
+	r->part = mem_new(1, FRAME_DATA_MAX);
+	r->finished = mem_new(1, FRAME_DATA_MAX);
 	r->networks = networks_new(config->self, gossip_store(gossip), r->topology, rng_u64(&rng));
 	r->endpoints = endpoints_new(config->self, gossip_store(gossip), r->topology, r->networks,
 				     rng_u64(&rng));
@@ -69,6 +71,8 @@ void router_free(struct router *r)
 	endpoints_free(r->endpoints);
 	networks_free(r->networks);
 	outbox_fini(&r->outbox);
+	mem_free(r->part);
+	mem_free(r->finished);
 	mem_free(r);
 }
 
@@ -80,7 +84,7 @@ struct outbox *router_outbox(struct router *r)
 
 bool router_outbox_nearly_full(const struct router *r)
 {
-	return outbox_nearly_full(&r->outbox);
+	return outbox_nearly_full(&r->outbox) || outbox_worth_a_flush(&r->outbox);
 }
 
 void router_refresh(struct router *r)
@@ -367,8 +371,7 @@ void router_tick(struct router *r, struct mono now)
 		struct sleeve_path *p = r->paths[i];
 
 		path_tick(p, now);
-		r->drops.count[DROP_REASSEMBLY] += p->reassembly.dropped;
-		p->reassembly.dropped = 0;
+		router_path_joined(r, p, now);
 		router_path_run(r, p, now);
 	}
 }

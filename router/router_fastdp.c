@@ -18,7 +18,7 @@ void router_fastdp_init(struct router *r)
 uint8_t router_overlays(const struct router *r, bool sealed)
 {
 	/* Never in clear what the other overlay seals. */
-	return OVERLAY_SLEEVE | (r->fastdp && !sealed ? OVERLAY_FASTDP : 0);
+	return OVERLAY_SLEEVE | SLEEVE_TAKES_PARTIAL | (r->fastdp && !sealed ? OVERLAY_FASTDP : 0);
 }
 
 void router_fastdp_begin(struct router *r, const struct sleeve_path *p, struct mono now)

@@ -47,6 +47,8 @@ struct router {
 	uint64_t snapshot_networks; /* version of the networks */
 	bool snapshot_stale;	    /* a path came, went or moved */
 	struct open_datagram open;
+	/* A frame made of part of another one, and one made of that; FRAME_DATA_MAX each. */
+	uint8_t *part, *finished;
 
 	struct mono now; /* of the latest turn */
 	struct mono due;
@@ -96,6 +98,10 @@ void router_send(struct router *r, struct sleeve_path *p, const struct sleeve_fr
 
 /* Carries a verdict out. */
 void router_carry_out(struct router *r, const struct verdict *v, uint32_t segment,
-		      struct bytes frame, struct mono now);
+		      struct bytes frame, struct offload undone, struct mono now);
+
+/* ---- receive.c ---- */
+/* After pieces came, or time passed: takes what has become of them. */
+void router_path_joined(struct router *r, struct sleeve_path *p, struct mono now);
 
 #endif

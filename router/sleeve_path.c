@@ -29,6 +29,7 @@ void path_init(struct sleeve_path *p, const struct path_config *config, struct m
 void path_fini(struct sleeve_path *p)
 {
 	reassembly_fini(&p->reassembly);
+	train_fini(&p->train);
 	keys_fini(&p->keys);
 	sodium_memzero(&p->secret, sizeof p->secret);
 }
@@ -204,6 +205,7 @@ static struct mono dead_at(const struct sleeve_path *p, struct mono now)
 void path_tick(struct sleeve_path *p, struct mono now)
 {
 	reassembly_tick(&p->reassembly, now);
+	train_tick(&p->train, now);
 	keys_tick(&p->keys, now);
 	if (p->state == PATH_UP && mono_reached(now, dead_at(p, now)))
 		start_proving(p, now);
@@ -311,7 +313,7 @@ bool path_pull(struct sleeve_path *p, struct mono now, struct sleeve_record *rec
 
 struct mono path_deadline(const struct sleeve_path *p, struct mono now)
 {
-	struct mono due = reassembly_deadline(&p->reassembly);
+	struct mono due = mono_min(reassembly_deadline(&p->reassembly), train_deadline(&p->train));
 
 	if (p->state == PATH_WAITING)
 		return due;
@@ -325,7 +327,7 @@ struct mono path_deadline(const struct sleeve_path *p, struct mono now)
 
 uint32_t path_mtu(const struct sleeve_path *p)
 {
-	uint32_t headers = SLEEVE_HEADER_SIZE + SLEEVE_FRAME_HEADER_SIZE + p->seal_size +
+	uint32_t headers = SLEEVE_HEADER_SIZE + SLEEVE_PARTIAL_HEADER_SIZE + p->seal_size +
 			   FRAME_HEADER_SIZE;
 
 	return p->pmtu.size - headers;
@@ -368,6 +370,7 @@ void path_check(const struct sleeve_path *p)
 {
 	pmtu_check(&p->pmtu);
 	reassembly_check(&p->reassembly);
+	train_check(&p->train);
 	MUST((p->state == PATH_UP) == (p->pmtu.state != PMTU_STOPPED));
 	MUST(p->state == PATH_WAITING || p->theirs.port);
 	MUST(p->pmtu.size <= SLEEVE_DATAGRAM_SIZE_MAX);

@@ -30,6 +30,7 @@
 #include "sleeve_pmtu.h"
 #include "sleeve_session.h"
 #include "sleeve_wire.h"
+#include "train.h"
 
 #define PATH_HEARTBEAT_FAST_MS 500u
 #define PATH_HEARTBEAT_IDLE_MS 5000u
@@ -66,7 +67,8 @@ struct sleeve_path {
 	struct sleeve_session session;
 	struct pmtu pmtu;
 	struct reassembly reassembly;
-	uint32_t fragment_id;
+	struct train train;
+	uint32_t fragment_id; /* of fragments and of pieces */
 
 	/* Our heartbeats. */
 	uint32_t token; /* of the last one sent */
@@ -159,7 +161,13 @@ static inline bool path_is_up(const struct sleeve_path *p)
 	return p->state == PATH_UP;
 }
 
-/* Largest IP packet that travels in one datagram. */
+/* Does the other end take records 6 to 8 (sleeve_wire.h)? */
+static inline bool path_takes_partial(const struct sleeve_path *p)
+{
+	return p->theirs.overlays & SLEEVE_TAKES_PARTIAL;
+}
+
+/* Largest IP packet that travels in one datagram, whatever is left undone in it. */
 uint32_t path_mtu(const struct sleeve_path *p);
 
 /* At most 100 a second and 32 at once. */

@@ -25,7 +25,7 @@ const char *sleeve_header_read(struct sleeve_header *h, struct reader *r)
 	return r->bad;
 }
 
-const char *sleeve_frame_read(struct sleeve_frame *f, struct reader *r)
+static void read_frame_start(struct sleeve_frame *f, struct reader *r)
 {
 	*f = (struct sleeve_frame){ 0 };
 	f->origin = read_uint(r, 6, "frame.origin");
@@ -36,10 +36,46 @@ const char *sleeve_frame_read(struct sleeve_frame *f, struct reader *r)
 	f->hop_limit = read_u8(r, "frame.hop_limit");
 	if (!f->hop_limit)
 		reader_fail(r, "frame.hop_limit");
+}
+
+static void read_partial_start(struct sleeve_frame *f, struct reader *r)
+{
+	read_frame_start(f, r);
+	f->offload.checksum = true;
+	f->offload.segment_size = read_u16(r, "frame.segment_size");
+}
+
+static const char *read_frame_bytes(struct sleeve_frame *f, struct reader *r)
+{
 	f->frame = read_block16(r, FRAME_DATA_MAX, "frame.bytes");
 	if (f->frame.size < FRAME_HEADER_SIZE)
 		reader_fail(r, "frame.bytes");
 	return r->bad;
+}
+
+const char *sleeve_frame_read(struct sleeve_frame *f, struct reader *r)
+{
+	read_frame_start(f, r);
+	return read_frame_bytes(f, r);
+}
+
+const char *sleeve_partial_read(struct sleeve_frame *f, struct reader *r)
+{
+	read_partial_start(f, r);
+	return read_frame_bytes(f, r);
+}
+
+const char *sleeve_partial_header_read(struct sleeve_frame *f, struct bytes start, size_t total)
+{
+	struct reader r = reader_over(start.data, start.size);
+	size_t size;
+
+	read_partial_start(f, &r);
+	size = read_u16(&r, "frame.bytes");
+	if (size < FRAME_HEADER_SIZE || size != total - (SLEEVE_PARTIAL_HEADER_SIZE - 1))
+		reader_fail(&r, "frame.bytes");
+	f->frame = bytes_of(start.data + SLEEVE_PARTIAL_HEADER_SIZE - 1, size);
+	return r.bad;
 }
 
 static void read_fragment(struct sleeve_fragment *f, struct reader *r)
@@ -74,8 +110,15 @@ const char *sleeve_record_read(struct sleeve_record *record, struct reader *r)
 	case SLEEVE_FRAME:
 		sleeve_frame_read(&record->frame, r);
 		break;
+	case SLEEVE_PARTIAL:
+		sleeve_partial_read(&record->frame, r);
+		break;
 	case SLEEVE_FRAGMENT:
+	case SLEEVE_PIECE:
 		read_fragment(&record->fragment, r);
+		break;
+	case SLEEVE_PADDING:
+		read_bytes(r, reader_left(r), "padding");
 		break;
 	case SLEEVE_HEARTBEAT:
 		read_heartbeat(&record->heartbeat, r);
@@ -125,29 +168,33 @@ void sleeve_frame_header_write(const struct sleeve_frame *f, struct writer *w)
 	write_uint(w, f->destination, 6);
 	write_uint(w, f->segment, 3);
 	write_u8(w, f->hop_limit);
+	if (f->offload.checksum)
+		write_u16(w, f->offload.segment_size);
 	write_u16(w, (uint16_t)f->frame.size);
 }
 
 void sleeve_frame_write(const struct sleeve_frame *f, struct writer *w)
 {
-	write_u8(w, SLEEVE_FRAME);
+	write_u8(w, f->offload.checksum ? SLEEVE_PARTIAL : SLEEVE_FRAME);
 	sleeve_frame_header_write(f, w);
 	write_bytes(w, f->frame.data, f->frame.size);
 }
 
-void sleeve_fragment_header_write(const struct sleeve_fragment *f, struct writer *w)
+void sleeve_fragment_header_write(const struct sleeve_fragment *f, enum sleeve_record_type type,
+				  struct writer *w)
 {
 	MUST(f->piece.size <= UINT16_MAX);
-	write_u8(w, SLEEVE_FRAGMENT);
+	write_u8(w, (uint8_t)type);
 	write_u32(w, f->id);
 	write_uint(w, f->offset, 3);
 	write_uint(w, f->total, 3);
 	write_u16(w, (uint16_t)f->piece.size);
 }
 
-void sleeve_fragment_write(const struct sleeve_fragment *f, struct writer *w)
+void sleeve_fragment_write(const struct sleeve_fragment *f, enum sleeve_record_type type,
+			   struct writer *w)
 {
-	sleeve_fragment_header_write(f, w);
+	sleeve_fragment_header_write(f, type, w);
 	write_bytes(w, f->piece.data, f->piece.size);
 }
 
@@ -173,6 +220,18 @@ void sleeve_probe_write(const struct sleeve_probe *p, struct writer *w)
 	padding = write_room(w, size);
 	if (padding && size)
 		memset(padding, 0, size);
+}
+
+void sleeve_padding_write(struct writer *w)
+{
+	size_t size;
+	uint8_t *zeroes;
+
+	write_u8(w, SLEEVE_PADDING);
+	size = writer_left(w);
+	zeroes = write_room(w, size);
+	if (zeroes && size)
+		memset(zeroes, 0, size);
 }
 
 void sleeve_probe_ack_write(const struct sleeve_probe_ack *a, struct writer *w)

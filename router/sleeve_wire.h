@@ -16,6 +16,12 @@
  *	HEARTBEAT  3  flags u8  proof u64  token u32  echo u32  held_ms u16  largest u16
  *	PROBE      4  id u32  zeroes up to the end of the datagram
  *	PROBE_ACK  5  id u32  size u16
+ *	PARTIAL    6  like FRAME, with segment size u16 before the length: a frame whose checksum is
+ *	              left undone and, if the size is not 0, that is still to be cut into segments
+ *	PIECE      7  like FRAGMENT, of a PARTIAL record's body
+ *	PADDING    8  zeroes up to the end of the datagram
+ *
+ * 6 to 8 go to those only who offer SLEEVE_TAKES_PARTIAL.
  *
  * SETUP, the only message over the control connection (GOSSIP_OVERLAY):
  *
@@ -26,6 +32,7 @@
 
 #include <weave/addr.h>
 #include <weave/limits.h>
+#include <weave/offload.h>
 #include <weave/reader.h>
 #include <weave/writer.h>
 
@@ -33,14 +40,17 @@
 #define SLEEVE_SEALED 2u
 #define SLEEVE_HEADER_SIZE 16u
 #define SLEEVE_FRAME_HEADER_SIZE 19u /* with the record's type */
+#define SLEEVE_PARTIAL_HEADER_SIZE 21u
 #define SLEEVE_FRAGMENT_HEADER_SIZE 13u
 #define SLEEVE_HEARTBEAT_SIZE 22u
 #define SLEEVE_PROBE_HEADER_SIZE 5u
 #define SLEEVE_PROBE_ACK_SIZE 7u
 #define SLEEVE_SETUP_SIZE 17u
 
-/* What fragments join to: a FRAME record's body. */
-#define SLEEVE_BODY_MAX (SLEEVE_FRAME_HEADER_SIZE - 1 + FRAME_DATA_MAX)
+/* What fragments and pieces join to: the body of a FRAME or PARTIAL record. */
+#define SLEEVE_BODY_MAX (SLEEVE_PARTIAL_HEADER_SIZE - 1 + FRAME_DATA_MAX)
+/* A bit of SETUP's overlays, beside the overlays themselves. */
+#define SLEEVE_TAKES_PARTIAL 0x40u
 /* A datagram's UDP payload. */
 #define SLEEVE_DATAGRAM_SIZE_MAX 65507u
 
@@ -54,8 +64,9 @@ struct sleeve_frame {
 	peer_name origin;
 	peer_name destination; /* NONE: broadcast along the origin's tree */
 	uint32_t segment;
-	uint8_t hop_limit;  /* at least 1 */
-	struct bytes frame; /* borrowed; an Ethernet header at least */
+	uint8_t hop_limit;	/* at least 1 */
+	struct offload offload; /* not none: a PARTIAL record */
+	struct bytes frame;	/* borrowed; an Ethernet header at least */
 };
 
 struct sleeve_fragment {
@@ -92,13 +103,16 @@ enum sleeve_record_type {
 	SLEEVE_HEARTBEAT = 3,
 	SLEEVE_PROBE = 4,
 	SLEEVE_PROBE_ACK = 5,
+	SLEEVE_PARTIAL = 6,
+	SLEEVE_PIECE = 7,
+	SLEEVE_PADDING = 8,
 };
 
 struct sleeve_record {
 	enum sleeve_record_type type;
 	union {
-		struct sleeve_frame frame;
-		struct sleeve_fragment fragment;
+		struct sleeve_frame frame;	 /* or partial */
+		struct sleeve_fragment fragment; /* or piece */
 		struct sleeve_heartbeat heartbeat;
 		struct sleeve_probe probe;
 		struct sleeve_probe_ack probe_ack;
@@ -115,19 +129,32 @@ const char *sleeve_record_read(struct sleeve_record *record, struct reader *r);
  * is opened before anybody asks. */
 const char *sleeve_records_check(struct reader r);
 
-/* Body of a FRAME record, joined from fragments. */
+/* Body of a FRAME record, joined from fragments; of a PARTIAL one, from pieces. */
 const char *sleeve_frame_read(struct sleeve_frame *f, struct reader *r);
+const char *sleeve_partial_read(struct sleeve_frame *f, struct reader *r);
+/* Such a body whose frame may not be there yet: only its header is read, f->frame is where and how
+ * large the frame will be.  'total': size of the body. */
+const char *sleeve_partial_header_read(struct sleeve_frame *f, struct bytes start, size_t total);
 
 void sleeve_header_write(const struct sleeve_header *h, struct writer *w);
+/* FRAME or PARTIAL, as f->offload says, and so on. */
 void sleeve_frame_write(const struct sleeve_frame *f, struct writer *w);
-/* All of a FRAME record's body but the frame's bytes: SLEEVE_FRAME_HEADER_SIZE - 1 bytes. */
+static inline size_t sleeve_frame_header_size(const struct sleeve_frame *f)
+{
+	return f->offload.checksum ? SLEEVE_PARTIAL_HEADER_SIZE : SLEEVE_FRAME_HEADER_SIZE;
+}
+/* All of the record's body but the frame's bytes: the size above less 1. */
 void sleeve_frame_header_write(const struct sleeve_frame *f, struct writer *w);
-void sleeve_fragment_write(const struct sleeve_fragment *f, struct writer *w);
-/* All but the piece's bytes, which are then to follow. */
-void sleeve_fragment_header_write(const struct sleeve_fragment *f, struct writer *w);
+void sleeve_fragment_write(const struct sleeve_fragment *f, enum sleeve_record_type type,
+			   struct writer *w);
+/* All but the piece's bytes, which are then to follow; 'type' FRAGMENT or PIECE. */
+void sleeve_fragment_header_write(const struct sleeve_fragment *f, enum sleeve_record_type type,
+				  struct writer *w);
 void sleeve_heartbeat_write(const struct sleeve_heartbeat *h, struct writer *w);
 /* Pads to the end of the writer's buffer. */
 void sleeve_probe_write(const struct sleeve_probe *p, struct writer *w);
+/* Fills the writer's buffer, of 1 byte at least. */
+void sleeve_padding_write(struct writer *w);
 void sleeve_probe_ack_write(const struct sleeve_probe_ack *a, struct writer *w);
 
 struct sleeve_setup {

@@ -135,17 +135,27 @@ int net_underlay_mtu(struct net *net, const int *except, size_t except_count, ui
  * In the calling thread's namespace. */
 int net_announce(int ifindex, struct mac mac, struct ip_addr ip);
 
-/* ---- our bridge and its capture pair ---- */
+/* ---- our bridge and the router's port of it ---- */
+/* How the router has its port: as a TAP that it opens, or as a pair of veths at whose other end it
+ * captures. */
+enum net_port_kind { NET_PORT_TAP, NET_PORT_VETH };
+
+/* 0, or why this machine has no TAPs: a negative errno. */
+int net_tap_works(void);
+/* One that stays, with virtio headers of 10 bytes; in the calling thread's namespace. */
+int net_tap_create(struct net *net, const char *name);
+
 struct net_bridge_names {
 	char bridge[NET_NAME_SIZE];  /* "weave" */
 	char port[NET_NAME_SIZE];    /* "vethwe-bridge": port of the bridge */
-	char capture[NET_NAME_SIZE]; /* "vethwe-pcap": where the router reads and writes frames */
+	char capture[NET_NAME_SIZE]; /* "vethwe-pcap": other end of a port that is a veth */
 	char table[32];		     /* of nftables, family inet */
 };
 
 struct net_bridge {
 	struct net_bridge_names names;
-	int bridge_ifindex, port_ifindex, capture_ifindex;
+	int bridge_ifindex, port_ifindex;
+	int capture_ifindex; /* 0: the port is a TAP */
 	struct mac mac;
 	uint32_t mtu;
 };
@@ -158,11 +168,12 @@ bool net_bridge_names(const char *bridge, struct net_bridge_names *names);
 bool net_alias(const char *bridge, const char *rest, char *alias); /* NET_ALIAS_SIZE bytes */
 const char *net_alias_rest(const char *alias, const char *bridge);
 /* Makes it, or repairs what is missing or wrong; ports and addresses stay. 'bridge' holds what is
- * there now. */
+ * there now.  A TAP forwards only after somebody has opened it (net_port_wait).  In the calling
+ * thread's namespace. */
 int net_bridge_ensure(struct net *net, const char *name, struct mac mac, uint32_t mtu,
-		      struct net_bridge *bridge, struct why *why);
-/* All of ours: container veths, capture pair, VXLAN device, programs at other interfaces, bridge,
- * nftables table. Nothing there: 0. */
+		      enum net_port_kind kind, struct net_bridge *bridge, struct why *why);
+/* All of ours: container veths, the router's port, VXLAN device, programs at other interfaces,
+ * bridge, nftables table. Nothing there: 0. */
 int net_bridge_remove(struct net *net, const char *name, struct why *why);
 
 struct net_fdb {

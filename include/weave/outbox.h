@@ -9,12 +9,15 @@
 
 #include <weave/addr.h>
 #include <weave/bytes.h>
+#include <weave/offload.h>
 
 #define OUTBOX_DATAGRAMS_MAX 2048u
 #define OUTBOX_FRAMES_MAX 512u
 #define OUTBOX_ARENA_SIZE (4u << 20)
 /* A forwarder call never adds more than this; flush when less is left (outbox_nearly_full). */
 #define OUTBOX_RESERVE (1u << 20)
+/* One or two trains. */
+#define OUTBOX_BATCH (96u << 10)
 
 struct outbox_datagram {
 	struct netaddr to;
@@ -26,6 +29,7 @@ struct outbox_datagram {
 struct outbox_frame {
 	const uint8_t *data; /* in the arena */
 	uint32_t size, segment;
+	struct offload undone;
 };
 
 struct outbox {
@@ -42,8 +46,14 @@ void outbox_init(struct outbox *o);
 void outbox_fini(struct outbox *o);
 void outbox_clear(struct outbox *o);
 bool outbox_nearly_full(const struct outbox *o);
+/* So much waits that more would only cool the caches down. */
+static inline bool outbox_worth_a_flush(const struct outbox *o)
+{
+	return o->arena_used >= OUTBOX_BATCH;
+}
 
-/* Room for a frame of 'size' bytes that the caller fills now; NULL (counted) when there is none. */
+/* Room for a frame of 'size' bytes that the caller fills now, with nothing undone unless the caller
+ * says so in the newest of 'frames'; NULL (counted) when there is none. */
 uint8_t *outbox_frame(struct outbox *o, uint32_t segment, size_t size);
 
 /* A datagram is opened, written, extended while more fits, and closed; only then it is there to be

@@ -5,7 +5,7 @@
  *   bridge ── router_on_frame ──▶ decide ──▶ outbox.datagrams ──▶ peers      (fragmented to the
  * path) peers ── router_on_datagram ─▶ decide ─▶ outbox.frames ──▶ bridge, or datagrams (relay)
  *
- * The world (router/sleeve_io.c, router/from_bridge_pcap_io.c; tests/sim) feeds frames and
+ * The world (router/sleeve_io.c, router/capture_*_io.c; tests/sim) feeds frames and
  * datagrams, flushes the outbox after each batch, and obeys router_deadline.  Published knowledge
  * and data-path state go straight to the gossip object, which is borrowed and must outlive this.
  *
@@ -19,6 +19,7 @@
 #include <weave/drop.h>
 #include <weave/fastdp.h>
 #include <weave/gossip.h>
+#include <weave/offload.h>
 #include <weave/outbox.h>
 #include <weave/segment.h>
 #include <weave/why.h>
@@ -31,6 +32,7 @@ struct router_config {
 	uint32_t datagram_max; /* largest UDP payload to probe for (underlay MTU - headers) */
 	struct mac bridge_mac; /* source of ICMP messages we make */
 	uint8_t ciphers;       /* router_ciphers_here; what everybody can do is added */
+	bool bridge_offloads;  /* the bridge takes frames with something undone */
 	/* A sealed path gets new keys after so long or so many datagrams; 0: SLEEVE_EPOCH_*. */
 	uint64_t epoch_ms, epoch_packets;
 	uint16_t fastdp_port;  /* UDP port of VXLAN; 0: no fastdp here */
@@ -54,7 +56,8 @@ bool router_outbox_nearly_full(const struct router *r);
 
 /* ---- the world ---- */
 /* From the bridge of a segment that is open here. */
-void router_on_frame(struct router *r, uint32_t segment, struct bytes frame, struct mono now);
+void router_on_frame(struct router *r, uint32_t segment, struct bytes frame, struct offload undone,
+		     struct mono now);
 /* Overwrites the datagram: it is opened where it stands. */
 void router_on_datagram(struct router *r, struct netaddr from, uint8_t *datagram, size_t size,
 			struct mono now);

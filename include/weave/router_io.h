@@ -36,18 +36,27 @@ void sleeve_socket_free(struct sleeve_socket *s);
 /* Sends all datagrams of the outbox; what the kernel refuses is counted, never waited for. */
 void sleeve_socket_send(struct sleeve_socket *s, const struct outbox *outbox);
 
-/* Capture with libpcap: frames that the bridge hands to our port go to the router object.
+/* The port to the bridge of one segment: frames from it go to the router object, and frames from
+ * peers leave through it.
  *
- * Loop thread.  Works on any Ethernet interface.  Frames that we send out of the interface
- * ourselves are not captured (direction IN).
+ * Loop thread.  Two kinds:
+ *   VNET  the bridge's port itself, a TAP.  Frames come and go with what is left undone in them
+ *         (<weave/offload.h>), so large ones stay whole from container to container.
+ *   PCAP  any Ethernet interface, by libpcap and a packet socket; frames must be finished, so its
+ *         offloads are to be off.  What we send ourselves is not captured.
  */
 struct capture;
 
+enum capture_kind { CAPTURE_VNET, CAPTURE_PCAP };
+
+const char *capture_kind_name(enum capture_kind kind); /* "vnet", "pcap" */
+
 struct capture_config {
-	const char *interface; /* of the segment's bridge */
+	enum capture_kind kind;
+	const char *interface; /* of the segment's bridge: VNET .names.port, PCAP .names.capture */
 	uint32_t segment;
-	uint32_t frame_max;   /* largest frame expected, sizes the slots of the kernel's ring */
-	uint32_t buffer_size; /* of that ring; 0: for the default segment's traffic */
+	uint32_t frame_max; /* PCAP: largest frame expected, sizes the slots of the kernel's ring */
+	uint32_t buffer_size; /* PCAP: of that ring; 0: for the default segment's traffic */
 };
 
 /* 0 or -errno. */
@@ -59,23 +68,12 @@ void capture_start(struct capture *c, struct router *router, void (*flush)(void 
 		   void (*gone)(void *ctx), void *ctx);
 void capture_free(struct capture *c);
 
+/* Frames for this segment's bridge; what the kernel refuses is counted. */
+void capture_send(struct capture *c, const struct outbox_frame *frames, uint32_t count);
+
 struct capture_counters {
 	uint64_t received, dropped, dropped_by_interface;
 };
 void capture_counters(const struct capture *c, struct capture_counters *counters);
-
-/* Injection: frames from peers leave through our port into the bridge (AF_PACKET, sendmmsg).
- *
- * Loop thread.  Owns one packet socket that receives nothing.
- */
-struct injector;
-
-/* 0 or -errno with 'why'. */
-int injector_new(const char *interface, struct injector **out, struct why *why);
-void injector_free(struct injector *i);
-
-/* What the kernel refuses is counted on 'router'. */
-void injector_send(struct injector *i, const struct outbox_frame *frames, uint32_t count,
-		   struct router *router);
 
 #endif

@@ -57,14 +57,14 @@ static void clamp(const struct frame *f, const struct frame_ip *ip, size_t mtu)
 	if (f->raw.size > sizeof copy)
 		return;
 	memcpy(copy, f->raw.data, f->raw.size);
-	if (!mss_clamp(copy, f->raw.size, mtu))
+	if (!mss_clamp(copy, f->raw.size, mtu, false))
 		return;
 	MUST(frame_parse(&after, bytes_of(copy, f->raw.size)) && frame_parse_ip(&after, &after_ip));
 	a = checksum_finish(transport_sum(ip));
 	b = checksum_finish(transport_sum(&after_ip));
 	/* 0 and 0xffff are the same number in one's complement. */
 	MUST(a == b || (uint16_t)(a + 1) <= 1);
-	MUST(!mss_clamp(copy, f->raw.size, mtu));
+	MUST(!mss_clamp(copy, f->raw.size, mtu, false));
 }
 
 static void answer(const struct frame *f, size_t path_mtu)

@@ -51,7 +51,8 @@ static void set_up(struct fixture *f, uint8_t flags)
 					      .ciphers = ciphers,
 					      .epoch_packets = 4 };
 	const struct path_secret secret = { .sealed = flags & 1, .secret = { 1 } };
-	const struct sleeve_setup theirs = { OVERLAY_SLEEVE, 6783, 1, 1, ciphers };
+	const struct sleeve_setup theirs = { OVERLAY_SLEEVE | SLEEVE_TAKES_PARTIAL, 6783, 1, 1,
+					     ciphers };
 	uint8_t a[SLEEVE_SETUP_SIZE], b[SLEEVE_SETUP_SIZE];
 	struct writer dialled = writer_over(a, sizeof a), answered = writer_over(b, sizeof b);
 	struct keys_config keys = { .secret = secret.secret,

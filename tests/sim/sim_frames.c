@@ -91,7 +91,8 @@ uint64_t sim_frame_send(struct sim *s, uint32_t from, uint32_t to, uint32_t segm
 		data[i] = (uint8_t)(id + i);
 	s->stats.frames++;
 	sim_trace(s, "frame", id, from, to);
-	router_on_frame(engine_router(r->engine), segment, bytes_of(data, size), sim_router_now(r));
+	router_on_frame(engine_router(r->engine), segment, bytes_of(data, size), OFFLOAD_NONE,
+			sim_router_now(r));
 	mem_free(data);
 	sim_router_turn(r);
 	return id;

@@ -10,15 +10,18 @@ static struct sleeve_record random_record(struct rng *rng, size_t left)
 	struct sleeve_record r = { .type = SLEEVE_PROBE_ACK };
 
 	if (left > SLEEVE_FRAME_HEADER_SIZE + 100 && rng_below(rng, 2)) {
-		r.type = SLEEVE_FRAME;
+		r.type = rng_below(rng, 2) ? SLEEVE_FRAME : SLEEVE_PARTIAL;
+		r.frame.offload.checksum = r.type == SLEEVE_PARTIAL;
+		if (r.type == SLEEVE_PARTIAL)
+			r.frame.offload.segment_size = (uint16_t)rng_u64(rng);
 		r.frame.origin = 1 + rng_below(rng, PEER_NAME_MAX);
 		r.frame.destination = rng_below(rng, PEER_NAME_MAX);
 		r.frame.segment = (uint32_t)rng_below(rng, 1 << 24);
 		r.frame.hop_limit = (uint8_t)(1 + rng_below(rng, 255));
 		r.frame.frame.data = pattern + rng_below(rng, 1000);
-		r.frame.frame.size = 14 + rng_below(rng, left - SLEEVE_FRAME_HEADER_SIZE - 14);
+		r.frame.frame.size = 14 + rng_below(rng, left - SLEEVE_PARTIAL_HEADER_SIZE - 14);
 	} else if (rng_below(rng, 2)) {
-		r.type = SLEEVE_FRAGMENT;
+		r.type = rng_below(rng, 2) ? SLEEVE_FRAGMENT : SLEEVE_PIECE;
 		r.fragment.id = (uint32_t)rng_u64(rng);
 		r.fragment.piece.size = 1 + rng_below(rng, left - SLEEVE_FRAGMENT_HEADER_SIZE);
 		r.fragment.piece.data = pattern + rng_below(rng, 1000);
@@ -52,10 +55,12 @@ static void write_record(const struct sleeve_record *r, struct writer *w)
 {
 	switch (r->type) {
 	case SLEEVE_FRAME:
+	case SLEEVE_PARTIAL:
 		sleeve_frame_write(&r->frame, w);
 		break;
 	case SLEEVE_FRAGMENT:
-		sleeve_fragment_write(&r->fragment, w);
+	case SLEEVE_PIECE:
+		sleeve_fragment_write(&r->fragment, r->type, w);
 		break;
 	case SLEEVE_HEARTBEAT:
 		sleeve_heartbeat_write(&r->heartbeat, w);
@@ -65,6 +70,9 @@ static void write_record(const struct sleeve_record *r, struct writer *w)
 		break;
 	case SLEEVE_PROBE_ACK:
 		sleeve_probe_ack_write(&r->probe_ack, w);
+		break;
+	case SLEEVE_PADDING:
+		sleeve_padding_write(w);
 		break;
 	}
 }

@@ -28,7 +28,7 @@ static struct net_bridge ensure(struct net *net, const char *name, uint32_t mtu)
 	struct net_bridge bridge;
 	struct why why;
 
-	WHY_OK(why, net_bridge_ensure(net, name, bridge_mac, mtu, &bridge, &why));
+	WHY_OK(why, net_bridge_ensure(net, name, bridge_mac, mtu, NET_PORT_VETH, &bridge, &why));
 	return bridge;
 }
 
@@ -158,13 +158,20 @@ static void refuses_what_cannot_be(void **state)
 	struct why why;
 
 	group.b[0] |= 1;
-	assert_int_equal(net_bridge_ensure(net, "no good", bridge_mac, 1500, &b, &why), -EINVAL);
-	assert_int_equal(net_bridge_ensure(net, "weave", bridge_mac, 67, &b, &why), -EINVAL);
-	assert_int_equal(net_bridge_ensure(net, "weave", bridge_mac, 65536, &b, &why), -EINVAL);
-	assert_int_equal(net_bridge_ensure(net, "weave", group, 1500, &b, &why), -EINVAL);
+	assert_int_equal(
+		net_bridge_ensure(net, "no good", bridge_mac, 1500, NET_PORT_VETH, &b, &why),
+		-EINVAL);
+	assert_int_equal(net_bridge_ensure(net, "weave", bridge_mac, 67, NET_PORT_VETH, &b, &why),
+			 -EINVAL);
+	assert_int_equal(
+		net_bridge_ensure(net, "weave", bridge_mac, 65536, NET_PORT_VETH, &b, &why),
+		-EINVAL);
+	assert_int_equal(net_bridge_ensure(net, "weave", group, 1500, NET_PORT_VETH, &b, &why),
+			 -EINVAL);
 	assert_int_equal(links_count(net), 1);
 	NET_OK(net, net_veth_create(net, &pair));
-	assert_int_equal(net_bridge_ensure(net, "weave", bridge_mac, 1500, &b, &why), -EEXIST);
+	assert_int_equal(net_bridge_ensure(net, "weave", bridge_mac, 1500, NET_PORT_VETH, &b, &why),
+			 -EEXIST);
 	assert_non_null(strstr(why.text, "weave is not a bridge"));
 	/* Removing our bridge leaves alone what only has its name. */
 	WHY_OK(why, net_bridge_remove(net, "weave", &why));

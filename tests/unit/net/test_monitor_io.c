@@ -16,7 +16,7 @@ static int open_all(void **state)
 
 	assert_int_equal(net_open(&f->net), 0);
 	WHY_OK(why, net_bridge_ensure(f->net, "weave", mac_of("7a:00:11:22:33:44"), 1376,
-				      &f->bridge, &why));
+				      NET_PORT_VETH, &f->bridge, &why));
 	assert_int_equal(net_monitor_open(&f->monitor), 0);
 	*state = f;
 	return 0;

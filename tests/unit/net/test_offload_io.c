@@ -56,8 +56,8 @@ static void open_side(struct net *net, struct side *s, const char *name, const c
 	struct net *inside;
 	struct why why;
 
-	WHY_OK(why,
-	       net_bridge_ensure(net, name, mac_of("7a:00:11:22:33:44"), MTU, &s->bridge, &why));
+	WHY_OK(why, net_bridge_ensure(net, name, mac_of("7a:00:11:22:33:44"), MTU, NET_PORT_VETH,
+				      &s->bridge, &why));
 	s->netns = veth.peer_netns = new_namespace();
 	veth.master = s->bridge.bridge_ifindex;
 	NET_OK(net, net_veth_create(net, &veth));

@@ -31,7 +31,7 @@ static int open_all(void **state)
 
 	assert_int_equal(net_open(&f->net), 0);
 	WHY_OK(why, net_bridge_ensure(f->net, "weave", mac_of("7a:00:11:22:33:44"), 1376,
-				      &f->bridge, &why));
+				      NET_PORT_VETH, &f->bridge, &why));
 	for (int i = 0; i < CONTAINERS; i++) {
 		f->containers[i].fd = new_namespace();
 		namespace_path(f->containers[i].fd, f->containers[i].path,

@@ -63,7 +63,7 @@ static int open_all(void **state)
 
 	assert_int_equal(net_open(&f->net), 0);
 	WHY_OK(why, net_bridge_ensure(f->net, "weave", mac_of("7a:00:11:22:33:44"), 1376,
-				      &f->bridge, &why));
+				      NET_PORT_VETH, &f->bridge, &why));
 	open_outside(f);
 	open_container(f);
 	*state = f;

@@ -50,6 +50,8 @@ struct lab {
 	bool gossip, sealed;
 	/* Sees each datagram that somebody sends, also those that get lost. */
 	void (*on_wire)(struct lab *l, unsigned from, unsigned to, struct bytes datagram);
+	/* Sees each frame that comes to a bridge. */
+	void (*on_bridge)(struct lab *l, unsigned at, const struct outbox_frame *f);
 	uint64_t lost, doubled;
 	struct gossip gossips[LAB_MAX];
 	struct router *routers[LAB_MAX];
@@ -295,6 +297,8 @@ static inline void lab_flush(struct lab *l, unsigned i)
 	for (uint32_t k = 0; k < o->frames_count; k++) {
 		struct made_frame *f = &l->inbox[i][l->inbox_count[i] % LAB_INBOX];
 
+		if (l->on_bridge)
+			l->on_bridge(l, i, &o->frames[k]);
 		memcpy(f->data, o->frames[k].data, o->frames[k].size);
 		f->size = o->frames[k].size;
 		l->segment[i] = o->frames[k].segment;
@@ -383,7 +387,8 @@ static inline void lab_disconnect(struct lab *l, unsigned a, unsigned b)
 static inline void lab_frame_in(struct lab *l, unsigned i, uint32_t segment,
 				const struct made_frame *f)
 {
-	router_on_frame(l->routers[i], segment, bytes_of(f->data, f->size), lab_now(l));
+	router_on_frame(l->routers[i], segment, bytes_of(f->data, f->size), OFFLOAD_NONE,
+			lab_now(l));
 	lab_flush(l, i);
 }
 

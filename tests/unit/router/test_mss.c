@@ -35,10 +35,10 @@ static void clamps_and_keeps_the_checksum(void **state)
 			size_t ip = v6 ? 40 : 20, at_ = 14 + ip + 22 + nops;
 
 			make_syn(&m, v6 ? 6 : 4, nops, 1460, TCP_SYN | (nops & 1 ? 0x10 : 0));
-			assert_true(mss_clamp(m.data, m.size, 1400));
+			assert_true(mss_clamp(m.data, m.size, 1400, false));
 			assert_int_equal(m.data[at_] << 8 | m.data[at_ + 1], 1400 - ip - 20);
 			assert_int_equal(transport_checksum(m.data + 14), 0);
-			assert_false(mss_clamp(m.data, m.size, 1400));
+			assert_false(mss_clamp(m.data, m.size, 1400, false));
 		}
 	}
 }
@@ -50,15 +50,15 @@ static void leaves_alone_what_is_small_or_no_syn(void **state)
 	(void)state;
 	make_syn(&m, 4, 0, 1300, TCP_SYN);
 	before = m;
-	assert_false(mss_clamp(m.data, m.size, 1400));
-	assert_false(mss_clamp(m.data, m.size, 40));
+	assert_false(mss_clamp(m.data, m.size, 1400, false));
+	assert_false(mss_clamp(m.data, m.size, 40, false));
 	make_syn(&m, 4, 0, 1300, 0x10);
 	before = m;
-	assert_false(mss_clamp(m.data, m.size, 600));
+	assert_false(mss_clamp(m.data, m.size, 600, false));
 	assert_memory_equal(m.data, before.data, m.size);
 	/* cut short in the option */
 	make_syn(&m, 4, 0, 1460, TCP_SYN);
-	assert_false(mss_clamp(m.data, 14 + 20 + 22, 600));
+	assert_false(mss_clamp(m.data, 14 + 20 + 22, 600, false));
 }
 
 int main(void)

@@ -21,7 +21,7 @@ static void a_path_comes_up_in_a_few_round_trips(void **state)
 	assert_true(info.established);
 	assert_int_equal(info.overlay, OVERLAY_SLEEVE);
 	assert_int_equal(info.datagram_size, 1472);
-	assert_int_equal(info.mtu, 1472 - 16 - 19 - 14);
+	assert_int_equal(info.mtu, 1472 - 16 - 21 - 14);
 	assert_int_equal(info.rtt_us, 10000);
 	assert_int_equal(l->gossips[0].overlay[1], OVERLAY_SLEEVE);
 	assert_int_equal(l->gossips[1].overlay[0], OVERLAY_SLEEVE);
@@ -142,8 +142,8 @@ static void senders_of_large_packets_are_told(void **state)
 	make_ipv4(&f, mac_of(2), mac_of(1), 1500, true, 17);
 	lab_frame(l, 0, &f);
 	assert_int_equal(l->frames[0], 1);
-	assert_int_equal(lab_last(l, 0)->data[40] << 8 | lab_last(l, 0)->data[41], 1423);
-	make_ipv4(&f, mac_of(2), mac_of(1), 1423, true, 17);
+	assert_int_equal(lab_last(l, 0)->data[40] << 8 | lab_last(l, 0)->data[41], 1421);
+	make_ipv4(&f, mac_of(2), mac_of(1), 1421, true, 17);
 	lab_frame(l, 0, &f);
 	make_ipv4(&f, mac_of(2), mac_of(1), 1500, false, 17);
 	lab_frame(l, 0, &f);
@@ -175,12 +175,13 @@ static void small_frames_share_a_datagram(void **state)
 	lab_run(l, 10);
 	for (unsigned i = 0; i < 24; i++)
 		router_on_frame(l->routers[0], SEGMENT_DEFAULT, bytes_of(f.data, f.size),
-				lab_now(l));
+				OFFLOAD_NONE, lab_now(l));
 	o = router_outbox(l->routers[0]);
 	assert_int_equal(o->datagrams_count, 2); /* 12 in each */
 	assert_in_range(o->datagrams[0].size, 1472 - 119, 1472);
 	lab_flush(l, 0);
-	router_on_frame(l->routers[0], SEGMENT_DEFAULT, bytes_of(f.data, f.size), lab_now(l));
+	router_on_frame(l->routers[0], SEGMENT_DEFAULT, bytes_of(f.data, f.size), OFFLOAD_NONE,
+			lab_now(l));
 	assert_int_equal(router_outbox(l->routers[0])->datagrams_count, 1);
 	lab_flush(l, 0);
 	lab_run(l, 100);
@@ -313,7 +314,8 @@ static void strangers_are_refused(void **state)
 	make_raw(&f, broadcast, mac_of(1), 200, 7);
 	lab_frame(l, 0, &f);
 	lab_run(l, 10);
-	router_on_frame(l->routers[0], SEGMENT_DEFAULT, bytes_of(f.data, f.size), lab_now(l));
+	router_on_frame(l->routers[0], SEGMENT_DEFAULT, bytes_of(f.data, f.size), OFFLOAD_NONE,
+			lab_now(l));
 	o = router_outbox(l->routers[0]);
 	size = o->datagrams[0].size;
 	memcpy(copy, o->datagrams[0].data, size);

@@ -48,7 +48,7 @@ static void a_sealed_path_comes_up(void **state)
 		assert_string_equal(info.cipher, "AES-256-GCM");
 		assert_int_equal(info.epoch, 0);
 		assert_int_equal(info.datagram_size, 1472);
-		assert_int_equal(info.mtu, 1472 - 16 - 19 - 14 - 16);
+		assert_int_equal(info.mtu, 1472 - 16 - 21 - 14 - 16);
 	}
 	lab_free(l);
 }
@@ -200,7 +200,8 @@ static void the_wire_tells_nothing(void **state)
 		}
 		assert_true(l->frames[2] - before > 150);
 		/* a datagram is open while its connection goes down */
-		router_on_frame(l->routers[0], SEGMENT_DEFAULT, bytes_of(f.data, 100), lab_now(l));
+		router_on_frame(l->routers[0], SEGMENT_DEFAULT, bytes_of(f.data, 100), OFFLOAD_NONE,
+				lab_now(l));
 		lab_disconnect(l, 0, 1);
 		lab_run(l, 100);
 		lab_disconnect(l, 1, 2);
@@ -228,7 +229,7 @@ static void frames_share_a_sealed_datagram(void **state)
 		make_raw(&f, mac_of(2), mac_of(1), size, 7);
 		for (unsigned i = 0; i < 9; i++)
 			router_on_frame(l->routers[0], SEGMENT_DEFAULT, bytes_of(f.data, f.size),
-					lab_now(l));
+					OFFLOAD_NONE, lab_now(l));
 		o = router_outbox(l->routers[0]);
 		for (uint32_t i = 0; i < o->datagrams_count; i++)
 			assert_true(o->datagrams[i].size <= 1472);
@@ -258,7 +259,8 @@ static struct caught catch_frame(struct lab *l, size_t size)
 	struct caught c;
 
 	make_raw(&f, broadcast, mac_of(1), size, 7);
-	router_on_frame(l->routers[0], SEGMENT_DEFAULT, bytes_of(f.data, f.size), lab_now(l));
+	router_on_frame(l->routers[0], SEGMENT_DEFAULT, bytes_of(f.data, f.size), OFFLOAD_NONE,
+			lab_now(l));
 	o = router_outbox(l->routers[0]);
 	assert_true(o->datagrams_count >= 1);
 	c.size = o->datagrams[0].size;

@@ -39,7 +39,7 @@ static void known_bytes(void **state)
 	(void)state;
 	sleeve_header_write(&header, &w);
 	sleeve_frame_write(&frame, &w);
-	sleeve_fragment_write(&fragment, &w);
+	sleeve_fragment_write(&fragment, SLEEVE_FRAGMENT, &w);
 	sleeve_heartbeat_write(&heartbeat, &w);
 	sleeve_probe_ack_write(&ack, &w);
 	sleeve_probe_write(&probe, &w);
@@ -77,7 +77,15 @@ static void malformed_ones_are_named(void **state)
 		{ "01 00 0000 01020304 00000000000000", "header.counter" },
 		{ HEADER, "record.type" },
 		{ HEADER "00", "record.type" },
-		{ HEADER "06", "record.type" },
+		{ HEADER "09", "record.type" },
+		{ HEADER "06 000000000000 000000000000 000000 20 0578 000e " FRAME14,
+		  "frame.origin" },
+		{ HEADER "06 000000000001 000000000000 000000 20 05 000e " FRAME14, "frame.bytes" },
+		{ HEADER "06 000000000001 000000000000 000000 20 0578 000e " FRAME14, NULL },
+		{ HEADER "07 00000001 000000 000004 0000", "fragment.bytes" },
+		{ HEADER "07 00000001 000000 010014 0001 01", "fragment.total" },
+		{ HEADER "08", NULL },
+		{ HEADER "05 00000001 0001 08 000000", NULL },
 		{ HEADER "01 000000000000 000000000000 000000 20 000e " FRAME14, "frame.origin" },
 		{ HEADER "01 000000000001 000000000000 000000 00 000e " FRAME14,
 		  "frame.hop_limit" },
@@ -85,10 +93,10 @@ static void malformed_ones_are_named(void **state)
 		{ HEADER "01 000000000001 000000000000 000000 01 000f " FRAME14, "frame.bytes" },
 		{ HEADER "02 00000001 000000 000004 0000", "fragment.bytes" },
 		{ HEADER "02 00000001 000001 000004 0004 01020304", "fragment.bytes" },
-		{ HEADER "02 00000001 000000 010012 0001 01", "fragment.total" },
+		{ HEADER "02 00000001 000000 010014 0001 01", "fragment.total" },
 		{ HEADER "03 00 0000000000000001 00000000 00000000 0000 0000", "heartbeat.token" },
 		{ HEADER "05 00000001 00", "probe_ack.size" },
-		{ HEADER "05 00000001 0001 07", "record.type" },
+		{ HEADER "05 00000001 0001 09", "record.type" },
 		{ HEADER "05 00000001 0001", NULL },
 		{ HEADER "04 00000001", NULL },
 		{ HEADER "04 000001", "probe.id" },
