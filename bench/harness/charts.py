@@ -20,12 +20,14 @@ STYLE = """
 --faint:#727b88;--rule:#2c323a;--kernel:#7b8492;--kernel2:#a2abb8;--weave:#5ea2f5;--weave2:#3a6fb5;
 --weave3:#33bfae;--weave4:#1f8276;--weave5:#a78bf0;--peer:#cf9a52;--peer2:#e5b77a;
 --native:#ff7385}}
+.halo{paint-order:stroke;stroke:var(--card);stroke-width:4px;stroke-linejoin:round}
 """
 
 COLOURS = {"host": "kernel", "vxlan": "kernel2", "fastdp": "weave", "fastdp-relay": "weave2",
            "fastdp-sealed": "weave5", "sleeve": "weave3", "sleeve-sealed": "weave4",
            "sleeve-pcap": "faint", "local-bridge": "kernel2", "local-fastdp": "weave"}
 FONT = "font-family=\"system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif\""
+CARD_EDGE = 20
 GLYPH = 0.56    # of the font's size: the width of a letter, about
 
 
@@ -73,6 +75,7 @@ class Text:
     weight: int = 400
     colour: str = "var(--ink)"
     anchor: str = "start"
+    halo: bool = False  # legible over lines
 
 
 SOFT = Text(12, colour="var(--soft)")
@@ -91,7 +94,8 @@ class Drawing:
         """'then' follows in another style, wherever the font makes the first part end."""
         weight = f' font-weight="{style.weight}"' if style.weight != 400 else ""
         anchor = f' text-anchor="{style.anchor}"' if style.anchor != "start" else ""
-        self.add(f'<text x="{x:.1f}" y="{y:.1f}" font-size="{style.size:g}"{weight}{anchor} '
+        halo = ' class="halo"' if style.halo else ""
+        self.add(f'<text x="{x:.1f}" y="{y:.1f}" font-size="{style.size:g}"{weight}{anchor}{halo} '
                  f'fill="{style.colour}">{escape(words)}'
                  + (f'<tspan dx="7" font-size="{then_style.size:g}" font-weight="400" '
                     f'fill="{then_style.colour}">{escape(then)}</tspan>' if then else "")
@@ -113,9 +117,13 @@ class Drawing:
                  '0v1.5"/></g>')
 
     def svg(self, label, style=""):
-        return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width:g} '
-                f'{self.height:g}" role="img" aria-label="{escape(label)}" {FONT}>'
-                + (f"<style>{style}</style>" if style else "") + "".join(self.parts) + "</svg>")
+        """With 'style' it stands alone: on a card of its own, for nobody knows what is behind."""
+        edge = CARD_EDGE if style else 0
+        card = (f'<style>{style}</style><rect x="{-edge}" y="{-edge}" rx="10" width="100%" '
+                'height="100%" fill="var(--card)"/>') if style else ""
+        return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{-edge} {-edge} '
+                f'{self.width + 2 * edge:g} {self.height + 2 * edge:g}" role="img" '
+                f'aria-label="{escape(label)}" {FONT}>{card}{"".join(self.parts)}</svg>')
 
 
 def wide_of(words, size):
@@ -156,7 +164,7 @@ def draw_bar(d, bar, fill, x, y, room, height, whole):
         end = max(length, high - x)
     ratio = None if bar.ratio is None else \
         f"{bar.ratio:.2f}×" if bar.ratio < 10 else f"{bar.ratio:.0f}×"
-    d.text(x + end + 6, middle + 4.5, number(bar.median), Text(13, 600), ratio, SOFT)
+    d.text(x + end + 6, middle + 4.5, number(bar.median), Text(13, 600, halo=True), ratio, SOFT)
     d.add("</g>")
 
 
@@ -177,10 +185,11 @@ def name(d, row, x, y, size):
     if row.sealed:
         d.lock(x, y - size + 2, size - 2)
     d.text(x + 17, y, row.label, Text(size, 600 if row.mode.startswith(("fastdp", "sleeve",
-                                                                         "local-f")) else 400))
+                                                                         "local-f")) else 400,
+                                       halo=True))
 
 
-def wide(rows, panels, label, width=900, style="", names=190):
+def wide(rows, panels, label, width=920, style="", names=212):
     """Panels side by side, names on the left."""
     d = Drawing(width)
     step, bar, values, top = 25, 15, 96, 46
@@ -192,11 +201,11 @@ def wide(rows, panels, label, width=900, style="", names=190):
         d.text(x, 15, panel.title, Text(14, 600), panel.unit, SOFT)
         whole = scale_of(panel)
         d.line(x, top - 4, x, d.height - 4, "var(--rule)")
+        draw_line(d, panel, x, top - 4, d.height - 4, room, whole, x + each)
         for n, row in enumerate(rows):
             if row.mode in panel.bars:
                 draw_bar(d, panel.bars[row.mode], row.colour, x, top + n * step + (step - bar) / 2,
                          room, bar, whole)
-        draw_line(d, panel, x, top - 4, d.height - 4, room, whole, x + each)
     for n, row in enumerate(rows):
         name(d, row, 0, top + n * step + step / 2 + 4.5, 13)
     return d.svg(label, style)
@@ -212,10 +221,10 @@ def narrow(rows, panels, label, width=390, style=""):
         whole = scale_of(panel)
         shown = [row for row in rows if row.mode in panel.bars]
         top = y + 42
+        draw_line(d, panel, 17, top - 2, top + len(shown) * step, room, whole, width)
         for n, row in enumerate(shown):
             name(d, row, 0, top + n * step + 13, 13)
             draw_bar(d, panel.bars[row.mode], row.colour, 17, top + n * step + 18, room, bar, whole)
-        draw_line(d, panel, 17, top - 2, top + len(shown) * step, room, whole, width)
         y = top + len(shown) * step + 22
     d.height = y - 14
     return d.svg(label, style)
@@ -240,7 +249,7 @@ def grid(low, high):
     return found
 
 
-def latency(rows, values, label, width=900, names=190):
+def latency(rows, values, label, width=920, names=212):
     """'values': {mode: {percentile: median over rounds}}.  Names on the left, or above when 'names'
     is 0; a logarithmic axis."""
     d = Drawing(width)

@@ -184,27 +184,28 @@ def best_peer(view, sealed, measure="tcp1", metric="gbps"):
 
 
 def headlines(r, profile):
-    """(figure, what it says): only what was measured here."""
+    """(number, of what, against what): only what was measured here."""
     view = View(r, profile)
     base = r["modes"].get(r["baseline"], {}).get("title", r["baseline"])
     out = []
     for mode, measure, metric, words in (
-            ("fastdp", "tcp1", "gbps", "the throughput"),
-            ("fastdp", "tcp1", "cpu_s_per_gb", "the CPU time for a gigabyte"),
-            ("fastdp", "pps64", "kpps", "the small packets a second"),
-            ("sleeve", "tcp1", "gbps", "the throughput, in user space"),
-            ("sleeve-sealed", "tcp1", "gbps", "the throughput, encrypted")):
+            ("fastdp", "tcp1", "gbps", "TCP throughput"),
+            ("fastdp", "tcp1", "cpu_s_per_gb", "CPU time for a gigabyte (less is better)"),
+            ("fastdp", "pps64", "kpps", "64-byte packets a second"),
+            ("fastdp-relay", "pps64", "kpps", "64-byte packets a second"),
+            ("sleeve", "tcp1", "gbps", "TCP throughput"),
+            ("sleeve-sealed", "tcp1", "gbps", "TCP throughput")):
         value = view.ratio(mode, measure, metric)
         if value is not None:
-            out.append((f"{value:.2f}×", f"{r['modes'][mode]['title']}: {words} of {base}"))
-    for mode, sealed, words in (("sleeve", False, "fastest user-space overlay in clear"),
-                                ("sleeve-sealed", True, "fastest encrypted user-space overlay")):
+            out.append((f"{value:.2f}×", r["modes"][mode]["title"], f"{words}, to {base}"))
+    for mode, sealed in (("sleeve", False), ("sleeve-sealed", True)):
         other = best_peer(view, sealed)
         value = view.to_another(mode, other, "tcp1", "gbps") if other else None
         if value is not None:
             out.append((f"{value:.1f}×" if value < 10 else f"{value:.0f}×",
-                        f"{r['modes'][mode]['title']}: the throughput of the {words} here, "
-                        f"{r['modes'][other]['title']}"))
+                        r["modes"][mode]["title"],
+                        f"TCP throughput, to {r['modes'][other]['title']}, the fastest other "
+                        f"{'encrypted' if sealed else 'plain'} user-space overlay here"))
     return out
 
 
@@ -243,7 +244,8 @@ figcaption{margin-bottom:14px}figcaption p{font-size:14px}
 .heads{display:grid;grid-template-columns:repeat(auto-fit,minmax(190px,1fr));gap:12px;margin:26px 0}
 .heads div{background:var(--card);border:1px solid var(--rule);border-radius:10px;padding:14px 16px}
 .heads b{display:block;font-size:32px;line-height:1.1;letter-spacing:-.02em;color:var(--weave)}
-.heads span{display:block;font-size:13.5px;line-height:1.35;color:var(--soft);margin-top:6px}
+.heads strong{display:block;font-size:14.5px;margin-top:6px}
+.heads span{display:block;font-size:13px;line-height:1.35;color:var(--soft)}
 dl{display:grid;grid-template-columns:repeat(auto-fit,minmax(210px,1fr));gap:8px 22px;margin:18px 0;
 font-size:14px}dt{color:var(--faint);font-size:12px}dd{margin:0}
 .figures{display:grid;grid-template-columns:repeat(2,1fr);gap:16px}
@@ -260,7 +262,7 @@ nav a{color:var(--weave);text-decoration:none;border:1px solid var(--rule);borde
 padding:3px 12px;background:var(--card)}
 @media(max-width:720px){main{padding:18px 14px 40px}.figures{grid-template-columns:1fr}
 figure{padding:14px}.wide{display:none}.narrow{display:block}.half svg{max-width:none}
-.heads{grid-template-columns:repeat(2,1fr)}.heads b{font-size:26px}}
+.heads,dl{grid-template-columns:repeat(2,1fr)}.heads b{font-size:26px}}
 """
 
 METHOD = """Bars are medians over rounds, their whiskers the smallest and the largest round; × is the
@@ -274,8 +276,9 @@ shows what it costs."""
 def page(r):
     base = r["modes"].get(r["baseline"], {}).get("title", r["baseline"])
     profiles = list(r["profiles"])
-    heads = "".join(f"<div><b>{escape(n)}</b><span>{escape(words)}</span></div>"
-                    for n, words in (headlines(r, profiles[0]) if profiles else []))
+    heads = "".join(f"<div><b>{escape(n)}</b><strong>{escape(what)}</strong><span>{escape(words)}"
+                    "</span></div>"
+                    for n, what, words in (headlines(r, profiles[0]) if profiles else []))
     facts = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>" for k, v in about(r))
     links = "".join(f'<a href="#{escape(p)}">{escape(r["profiles"][p]["title"])}</a>'
                     for p in profiles) if len(profiles) > 1 else ""

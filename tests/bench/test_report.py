@@ -94,7 +94,7 @@ def test_an_empty_result_has_a_page_too():
 
 
 def test_headlines_are_measured_or_absent():
-    assert ("0.82×", "weave fastdp: the throughput of bridge + VXLAN") in report.headlines(
+    assert ("0.82×", "weave fastdp", "TCP throughput, to bridge + VXLAN") in report.headlines(
         sample(), "veth")
     assert report.headlines(canned.traffic({("vxlan", "tcp1", "gbps"): [1]}), "veth") == []
 
