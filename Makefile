@@ -151,7 +151,10 @@ MICRO_OBJECTS := $(patsubst %.c,$(O)/%.o,$(sort $(wildcard bench/micro/*.c)))
 $(O)/bench/micro/micro: $(MICRO_OBJECTS) $(call archives,cmd)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-.PHONY: programs-unit programs-fuzz simulate
+BENCH_PROGRAMS := $(patsubst %.c,$(O)/%,$(sort $(wildcard bench/*.c))) $(O)/bench/micro/micro
+
+.PHONY: programs-unit programs-fuzz programs-bench simulate
+programs-bench: $(BENCH_PROGRAMS)
 programs-unit: $(UNIT_PROGRAMS)
 programs-fuzz: $(FUZZ_PROGRAMS)
 simulate: $(O)/simulate

@@ -427,6 +427,11 @@ def say_unless_boot(line):
 
 
 def part_bench(tally, arguments):
+    # Nothing else builds these, and what they use changes.
+    status, output = make("release", "programs-bench")
+    if status == 0:
+        status, output = run([f"{BUILD}/release/bench/micro/micro", "time", "1"], 120)
+    tally.ok() if status == 0 else tally.bad(f"bench: programs, {explain(status)}", output)
     tally.add(run_pytest(arguments or ["tests/bench"], say_unless_total)[0])
 
 

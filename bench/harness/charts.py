@@ -132,7 +132,7 @@ def wide_of(words, size):
 
 def scale_of(panel):
     """The value at a panel's right end."""
-    longest = max(bar.high for bar in panel.bars.values())
+    longest = max(bar.high for bar in panel.bars.values()) or 1.0
     return min(longest, panel.clip) if panel.clip else longest
 
 

@@ -9,11 +9,11 @@ import sys
 import time
 
 import lab
-from . import ROOT, machine, measures, modes, peers, place, report, result, rounds
+from . import ROOT, machine, measures, modes, peers, place, remote, report, result, rounds
 
 DESCRIPTION = """Compares the ways in which weave carries containers' packets, with each other, with the host's own
-network, and with a bridge and VXLAN device as flannel has it.  Hosts are namespaces of this machine,
-without a way out."""
+network, with a bridge and VXLAN device as flannel has it, and with other overlays that are
+installed.  Hosts are namespaces of this machine, without a way out; or two real ones: --host."""
 
 INSIDE = "WEAVE_BENCH_INSIDE"   # set once we are in a network namespace of our own
 
@@ -59,14 +59,25 @@ def parse(arguments):
                    help="JSON; CSV and HTML are written beside it (build/bench/result.json)")
     p.add_argument("--append", action="store_true",
                    help="add rounds to the file that is there: a long run in slices")
+    p.add_argument("--host", action="append", default=[], metavar="[USER@]HOST[=IP]",
+                   help="twice: real hosts to measure between, by ssh as root (or with sudo that "
+                        "asks for no password); IP: where the other one reaches it")
+    p.add_argument("--ssh", default="ssh", metavar="COMMAND",
+                   help="how to reach them, with options (ssh)")
     p.add_argument("--list", action="store_true", help="say what there is, and end")
     o = p.parse_args(arguments)
+    if len(o.host) not in (0, 2):
+        p.error("--host is given twice, or not at all")
+    if o.host and o.profiles:
+        p.error("--profiles are for namespaces; real hosts are measured as they are")
     if o.baseline not in modes.MODES:
         p.error(f"--baseline: '{o.baseline}' is no mode")
     if min(n for n in (o.rounds, o.seconds, 1) if n is not None) < 1:
         p.error("--rounds and --seconds are at least 1")
     everything = o.full
     o.modes = o.modes or (list(modes_known) if everything else modes.BASIC)
+    if o.host:
+        o.modes = [m for m in o.modes if not m.startswith("local-")]
     o.measures = o.measures or list(measures.MEASURES if everything else measures.QUICK)
     o.profiles = o.profiles or (list(place.PROFILES) if everything else ["veth"])
     o.rounds = o.rounds or 5
@@ -96,7 +107,8 @@ def own_network():
     os.execvp("unshare", ["unshare", "--net", "--", sys.executable, *sys.argv])
 
 
-def begin(o, where):
+def begin(o, where, facts=None):
+    """The result to add to; 'facts' of other machines than this one."""
     if o.append and o.out.exists():
         found = result.load(o.out)
         if found["settings"] != {"seconds": o.seconds, "congestion": o.congestion} \
@@ -108,7 +120,7 @@ def begin(o, where):
                  "settings": {"seconds": o.seconds, "congestion": o.congestion},
                  "baseline": o.baseline, "profiles": {}, "modes": {}, "state": {}, "measures": {},
                  "metrics": {}, "runs": []}
-    m = machine.describe()
+    m = {**machine.describe(), **(facts or {})}
     machine.print_machine(m)
     if found["slices"] and found["slices"][0]["cpu"] != m["cpu"]:
         raise result.Unusable(f"{o.out} was measured on another machine: "
@@ -147,32 +159,51 @@ def finish(found, path):
     print(f"\nwritten: {path}, .csv and .html beside it")
 
 
+def measure_here(o, until):
+    found = begin(o, "namespaces of one machine")
+    run = start(o, found, until)
+    try:
+        for name in o.profiles:
+            with lab.Lab() as laboratory, \
+                    place.LocalPlace(laboratory, place.PROFILES[name]) as where:
+                run.profile(where)
+    finally:
+        finish(found, o.out)
+    return found
+
+
+def measure_between(o, until):
+    with lab.Lab() as laboratory, remote.RemotePlace(laboratory, o.host, o.ssh) as where:
+        found = begin(o, " and ".join(h.machine for h in where.pair), where.facts())
+        run = start(o, found, until)
+        try:
+            run.profile(where)
+        finally:
+            finish(found, o.out)
+    return found
+
+
+def start(o, found, until):
+    return rounds.Run(found, measures.Settings(o.seconds, o.congestion), o.modes, o.measures,
+                      o.rounds, until, lambda text: print(text, flush=True))
+
+
 def main(arguments=None):
     o = parse(arguments)
     if o.list:
         show_list()
         return 0
-    machine.need_root()
-    own_network()
+    if not o.host:
+        machine.need_root()
+        own_network()
     subprocess.run(["make", "-s", "-C", ROOT, "all", place.PROBE.relative_to(ROOT)], check=True)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, interrupted)
-    where = "namespaces of one machine"
-    try:
-        found = begin(o, where)
-    except result.Unusable as reason:
-        sys.exit(f"bench/run: {reason}")
-    settings = measures.Settings(o.seconds, o.congestion)
     until = time.monotonic() + o.budget if o.budget else None
-    run = rounds.Run(found, settings, o.modes, o.measures, o.rounds, until,
-                     lambda text: print(text, flush=True))
     try:
-        for name in o.profiles:
-            with lab.Lab() as laboratory:
-                with place.LocalPlace(laboratory, place.PROFILES[name]) as where:
-                    run.profile(where)
-    finally:
-        finish(found, o.out)
+        found = (measure_between if o.host else measure_here)(o, until)
+    except (result.Unusable, remote.Unreachable) as reason:
+        sys.exit(f"bench/run: {reason}")
     failed = [f"{p} {m}" for p, states in found["state"].items() for m, s in states.items()
               if s["status"] == "failed"]
     return 1 if failed else 0

@@ -65,11 +65,9 @@ class Capture:
     """What passes a device, from the moment that `with` is entered."""
 
     def __init__(self, host, device, direction):
-        self.process = subprocess.Popen(
-            host.command(["tcpdump", "-n", "-p", "-i", device, "-Q", direction, "-U", "-w", "-",
-                          "--immediate-mode", "-s", "400", "-c", "4000"]),
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        host.lab.processes.append(self.process)
+        self.process = host.start(["tcpdump", "-n", "-p", "-i", device, "-Q", direction, "-U",
+                                   "-w", "-", "--immediate-mode", "-s", "400", "-c", "4000"],
+                                  stderr=subprocess.PIPE, text=False)
         self.data = b""
         self.reader = threading.Thread(target=self._read)
 

@@ -87,6 +87,11 @@ def test_the_page_says_what_is_missing_and_why():
     assert "Skipped: no netem." in report.page(r)
 
 
+def test_zeroes_have_a_page_too():
+    r = canned.traffic({(m, "tcp1", "gbps"): [0.0, 0.0] for m in ("host", "vxlan", "fastdp")})
+    assert "</html>" in report.page(r)
+
+
 def test_an_empty_result_has_a_page_too():
     r = canned.traffic({})
     r["profiles"], r["state"] = {}, {}

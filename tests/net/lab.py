@@ -95,8 +95,9 @@ class Namespace:
         """A process in the background; ended with the lab."""
         options.setdefault("stdout", subprocess.PIPE)
         options.setdefault("stderr", subprocess.STDOUT)
-        process = subprocess.Popen(self.command(command), stdin=subprocess.DEVNULL, text=True,
-                                   errors="replace", **options)
+        if options.setdefault("text", True):
+            options.setdefault("errors", "replace")
+        process = subprocess.Popen(self.command(command), stdin=subprocess.DEVNULL, **options)
         self.lab.processes.append(process)
         return process
 

@@ -3,8 +3,11 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
+
+import pytest
 
 from lab import ROOT, wait_until
 
@@ -72,3 +75,90 @@ def test_bad_options_change_nothing(tmp_path):
     assert process.wait(60) == 1
     assert "is not a result of this harness" in (tmp_path / "log").read_text()
     assert (tmp_path / "r.json").read_text() == "{}"
+
+
+# --- two hosts over ssh: namespaces with an sshd each --------------------------------------------
+
+SSHD = """ListenAddress {ip}
+HostKey {dir}/host_key
+AuthorizedKeysFile {dir}/user_key.pub
+PidFile none
+UsePAM no
+StrictModes no
+PermitRootLogin yes
+PasswordAuthentication no
+"""
+
+
+@pytest.fixture
+def desk(lab, tmp_path):
+    """A place to sit at, from which two hosts are reached by ssh; .hosts, .ssh."""
+    sshd = shutil.which("sshd", path="/usr/sbin:/usr/bin")
+    if not sshd:
+        pytest.skip("openssh-server is not installed")
+    pathlib.Path("/run/sshd").mkdir(exist_ok=True)
+    for key in ("host_key", "user_key"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / key],
+                       check=True)
+    lan = lab.lan()
+    here = lan.host("desk")
+    here.hosts = [lan.host("a"), lan.host("b")]
+    for host in here.hosts:
+        config = tmp_path / f"{host.short}.conf"
+        config.write_text(SSHD.format(ip=host.ip, dir=tmp_path))
+        host.start([sshd, "-D", "-e", "-f", config])
+        wait_until(10, lambda: host.open_port(22), "sshd listens")
+    here.ssh = (f"ssh -F none -i {tmp_path}/user_key -o StrictHostKeyChecking=no "
+                "-o UserKnownHostsFile=/dev/null -o LogLevel=ERROR")
+    return here
+
+
+def left_behind(host):
+    links = [n for n in host.links() if n in ("wbbr", "wbvx", "weave") or n.startswith("vxlan")]
+    return links, [p.name for p in pathlib.Path("/tmp").glob("weave-bench-*")]
+
+
+def run_between(desk, tmp_path, *options):
+    hosts = [f"--host=root@{h.ip}" for h in desk.hosts]
+    return desk.start([RUN, *hosts, "--ssh", desk.ssh, "--out", tmp_path / "r.json", *options])
+
+
+def test_two_hosts_over_ssh(desk, tmp_path):
+    before = [left_behind(h) for h in desk.hosts]
+    process = run_between(desk, tmp_path, "--modes", "host,vxlan,fastdp,fastdp-relay", "--measures",
+                          "tcp1,memory", "--rounds", "1")
+    text = process.communicate(timeout=240)[0]
+    assert process.returncode == 0, text
+    result = json.loads((tmp_path / "r.json").read_text())
+    assert result["place"] == " and ".join(f"root@{h.ip}" for h in desk.hosts)
+    state = {m: (s["status"], s["reason"]) for m, s in result["state"]["asis"].items()}
+    assert state.pop("fastdp-relay") == ("skipped", "needs 3 hosts")
+    assert set(state.values()) == {("measured", "")}, text
+    assert not [r for r in result["runs"] if "error" in r], text
+    assert len(result["runs"]) == 4
+    cpu = next(r["raw"]["cpu"] for r in result["runs"] if r["measure"] == "tcp1")
+    assert list(cpu) == [f"root@{h.ip}" for h in desk.hosts]   # of each host
+    assert [left_behind(h) for h in desk.hosts] == before
+    assert namespaces_of(process.pid) == []
+
+
+def test_a_killed_run_leaves_nothing_on_the_hosts(desk, tmp_path):
+    before = [left_behind(h) for h in desk.hosts]
+    process = run_between(desk, tmp_path, "--modes", "fastdp", "--measures", "tcp1", "--rounds",
+                          "50")
+    for line in process.stdout:
+        if "weave fastdp" in line and "tcp1" in line:
+            break
+    assert desk.hosts[0].links().keys() >= {"weave"}
+    process.kill()
+    process.wait(10)
+    wait_until(30, lambda: [left_behind(h) for h in desk.hosts] == before,
+               "the guards have tidied up")
+
+
+def test_hosts_that_cannot_be_used_are_named(desk, tmp_path):
+    process = desk.start([RUN, "--host", f"root@{desk.hosts[0].ip}", "--host", "root@10.99.1.200",
+                          "--ssh", desk.ssh + " -o ConnectTimeout=1"])
+    text = process.communicate(timeout=60)[0]
+    assert process.returncode == 1
+    assert "bench/run: root@10.99.1.200: " in text and "Traceback" not in text
