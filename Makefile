@@ -47,7 +47,7 @@ CFLAGS := -std=gnu11 -g $(OPTIMIZE) -fno-strict-aliasing -fno-omit-frame-pointer
 	-fstack-protector-strong $(SAN) $(WARN)
 CPPFLAGS := -D_GNU_SOURCE -DWEAVE_VERSION='"$(VERSION)"' -Iinclude -isystem $(O)/bpf -MMD -MP
 LDFLAGS := $(SAN)
-LIBS := -lbpf -lev -lpcap -lmnl -lsodium -lcap-ng -lseccomp -lmicrohttpd -ljansson -lnftables -lsqlite3 -lm
+LIBS := -lbpf -lev -lpcap -lmnl -lsodium -lcap-ng -lseccomp -lmicrohttpd -ljansson -lnftables -lsqlite3 -lresolv -lm
 # LIBCRYPTO= (empty) builds without OpenSSL: libsodium does all ciphers, half as fast.
 LIBCRYPTO ?= -lcrypto
 LIBS += $(LIBCRYPTO)
@@ -57,7 +57,7 @@ FOLDERS := base gossip ipam router plugin net dns cmd
 PROGRAMS := weaver weave
 MAINS := $(PROGRAMS:%=cmd/%.c)
 # weave (the CLI) speaks HTTP to the router and shares only the base with it.
-LIBS_weave := -lcurl -ljansson
+LIBS_weave := -lcurl -ljansson -lresolv
 
 sources = $(filter-out $(MAINS),$(sort $(wildcard $(1)/*.c)))
 objects = $(patsubst %.c,$(O)/%.o,$(call sources,$(1)))

@@ -65,6 +65,11 @@ void status_fini(struct status *s)
 	mem_free(s->universes);
 	mem_free(s->default_subnets);
 	mem_free(s->strangers);
+	mem_free(s->dns.upstreams);
+	mem_free(s->dns.address_texts);
+	mem_free(s->dns.addresses);
+	mem_free(s->dns.names);
+	mem_free(s->dns.counters);
 	mem_free(s->owned);
 	status_init(s);
 }
@@ -184,4 +189,27 @@ void status_universe_add_waiting(struct status_universe *u, peer_name peer, cons
 void status_add_default_subnet(struct status *s, struct cidr subnet)
 {
 	APPEND(s->default_subnets, s->default_subnets_count, subnet);
+}
+
+void status_add_dns_upstream(struct status *s, const char *text)
+{
+	APPEND(s->dns.upstreams, s->dns.upstreams_count, text);
+}
+
+void status_add_dns_address(struct status *s, struct netaddr address, const char *text)
+{
+	APPEND(s->dns.addresses, s->dns.addresses_count, address);
+	APPEND(s->dns.address_texts, s->dns.address_texts_count, text);
+}
+
+struct status_name *status_add_name(struct status *s)
+{
+	return APPEND(s->dns.names, s->dns.names_count, (struct status_name){ .hostname = "" });
+}
+
+void status_add_dns_counter(struct status *s, const char *name, const char *text, uint64_t count)
+{
+	struct status_dns_counter counter = { name, text, count };
+
+	APPEND(s->dns.counters, s->dns.counters_count, counter);
 }

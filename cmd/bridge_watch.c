@@ -4,6 +4,7 @@
  * the state is listed anew and repaired a moment later, all at once.
  */
 #include "addresses.h"
+#include "dns.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -189,15 +190,34 @@ static void present_container(struct daemon *d, const struct attachment *a)
 	present(d, a->ifindex, a->mac, ips, first_ips(a->cidrs, a->cidrs_count, ips));
 }
 
+struct known_id {
+	char text[ATTACH_ID_MAX + 1];
+};
+
+static struct known_id *attached_ids(const struct daemon *d)
+{
+	struct known_id *ids = mem_new(d->attached.count + 1, sizeof *ids);
+
+	for (size_t i = 0; i < d->attached.count; i++)
+		strcpy(ids[i].text, d->attached.list[i].id);
+	return ids;
+}
+
 void bridge_watch_relist(struct daemon *d)
 {
+	size_t before_count = d->attached.count;
+	struct known_id *before = attached_ids(d);
 	struct why why;
 
 	if (attach_refresh(d->net, &d->bridge, &d->attached, &why)) {
 		log_warning(&d->log, "cannot list the attached containers: %s", why.text);
 		soon(d, &d->relist, REPAIR_RETRY_S);
+		mem_free(before);
 		return;
 	}
+	for (size_t i = 0; i < before_count; i++)
+		dns_container(d, before[i].text);
+	mem_free(before);
 	for (size_t i = 0; i < d->locals_count; i++)
 		d->locals[i].seen = false;
 	for (size_t i = 0; i < d->attached.count; i++)
@@ -222,6 +242,7 @@ void bridge_watch_detached(struct daemon *d, int ifindex, const char *id)
 		d->locals[i].seen = d->locals[i].ifindex != ifindex;
 	drop_unseen(d);
 	addresses_container(d, id);
+	dns_container(d, id);
 }
 
 void bridge_watch_exposed(struct daemon *d)
@@ -232,6 +253,7 @@ void bridge_watch_exposed(struct daemon *d)
 	drop_unseen(d);
 	addresses_exposed(d);
 	daemon_fastdp_host(d);
+	dns_follow_addresses(d);
 }
 
 void bridge_watch_relist_soon(struct daemon *d)

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include <weave/hostname.h>
 #include <weave/hostport.h>
 #include <weave/must.h>
 
@@ -19,6 +20,8 @@ static const char usage[] =
 	"                      [--weave-bridge <name>]\n"
 	"                      [--ipalloc-range <cidr>] [--ipalloc-default-subnet <cidr>]\n"
 	"                      [--ipalloc-init consensus[=<number>] | seed=<name>,... | observer]\n"
+	"                      [--no-dns] [--dns-domain <domain>] [--dns-ttl <seconds>]\n"
+	"                      [--dns-listen-address <ip:port>] [--resolv-conf <file>]\n"
 	"                      [--status-addr <ip:port>] [--socket-group <group>]\n"
 	"                      [--password <text> | --password-file <file>]\n"
 	"                      [--trusted-subnets <cidr>,...]\n"
@@ -31,7 +34,7 @@ static const char usage[] =
 	"\n"
 	"weave attach        [<addr> ...] [--without-dns] [--no-multicast-route] <container>\n"
 	"      detach        [<addr> ...] <container>\n"
-	"      expose        [<addr> ...] [--without-masquerade]\n"
+	"      expose        [<addr> ...] [--without-masquerade] [-h <fqdn>]\n"
 	"      hide          [<addr> ...]\n"
 	"\n"
 	"weave status        [targets | connections | peers | dns | ipam] [--json]\n"
@@ -254,8 +257,8 @@ static enum cli_verdict parse_container(struct parser *p, bool attach)
 
 	while (verdict == CLI_RUN && (arg = take(p))) {
 		if (attach && strcmp(arg, "--without-dns") == 0)
-			continue;
-		if (attach && strcmp(arg, "--no-multicast-route") == 0)
+			p->a->dns = false;
+		else if (attach && strcmp(arg, "--no-multicast-route") == 0)
 			p->a->multicast_route = false;
 		else if (attach && (strcmp(arg, "--rewrite-hosts") == 0 ||
 				    is_option(p, arg, "--add-host", &value)))
@@ -286,17 +289,30 @@ static enum cli_verdict parse_detach(struct parser *p)
 	return parse_container(p, false);
 }
 
+/* After "-h": whether it is in the domain, the router knows. */
+static enum cli_verdict check_fqdn(struct parser *p)
+{
+	const char *bad;
+
+	if (!p->a->fqdn)
+		return misused(p, "-h needs a name");
+	bad = hostname_check(p->a->fqdn, NULL);
+	if (!bad)
+		return CLI_RUN;
+	text_add(p->message, "'%.100s' is no host name: %s", p->a->fqdn, bad);
+	return CLI_WRONG;
+}
+
 static enum cli_verdict parse_expose(struct parser *p)
 {
 	enum cli_verdict verdict = CLI_RUN;
-	const char *arg, *value;
+	const char *arg;
 
 	while (verdict == CLI_RUN && (arg = take(p))) {
 		if (strcmp(arg, "--without-masquerade") == 0)
 			p->a->masquerade = false;
-		else if (is_option(p, arg, "-h", &value))
-			return wrong(p, "this router does not run WeaveDNS, so it cannot register",
-				     value ? value : arg);
+		else if (is_option(p, arg, "-h", &p->a->fqdn))
+			verdict = check_fqdn(p);
 		else if (arg[0] == '-')
 			return wrong(p, "unknown option", arg);
 		else
@@ -413,12 +429,6 @@ static enum cli_verdict parse_ps(struct parser *p)
 	return CLI_RUN;
 }
 
-static enum cli_verdict parse_some(struct parser *p)
-{
-	take_rest(p);
-	return p->a->rest_count ? CLI_RUN : misused(p, "an argument is missing");
-}
-
 /* Peers, and --force before or behind them. */
 static enum cli_verdict parse_rmpeer(struct parser *p)
 {
@@ -435,6 +445,38 @@ static enum cli_verdict parse_rmpeer(struct parser *p)
 		if (p->a->rest[i][0] == '-')
 			return wrong(p, "unknown option", p->a->rest[i]);
 	return p->a->rest_count ? CLI_RUN : misused(p, "remove whom?");
+}
+
+/* [<ip> ...] <container> [-h <fqdn>], or <ip> ... -h <fqdn>.  An address of an attached interface
+ * may be given with its prefix length, too. */
+static enum cli_verdict parse_name(struct parser *p)
+{
+	enum cli_verdict verdict = CLI_RUN;
+	struct cli_args *a = p->a;
+	const char *arg;
+
+	while (verdict == CLI_RUN && (arg = take(p))) {
+		struct cidr cidr;
+
+		if (is_option(p, arg, "-h", &a->fqdn))
+			verdict = check_fqdn(p);
+		else if (arg[0] == '-')
+			return wrong(p, "unknown option", arg);
+		else if (a->container)
+			return wrong(p, "one container only, and addresses stand before it:", arg);
+		else if (!ip_parse(arg, &cidr.ip) && !cidr_parse(arg, &cidr))
+			a->container = arg;
+		else if (a->ips_count == CLI_ADDRESSES_MAX)
+			return wrong(p, "too many addresses, from", arg);
+		else
+			a->ips[a->ips_count++] = cidr.ip;
+	}
+	/* All names of these addresses can be removed. */
+	if (verdict == CLI_RUN && !a->container &&
+	    (!a->ips_count || (!a->fqdn && a->command == CLI_DNS_ADD)))
+		return misused(p, a->ips_count ? "which container, or -h which name?"
+					       : "which container, or which addresses?");
+	return verdict;
 }
 
 static enum cli_verdict parse_one(struct parser *p)
@@ -458,7 +500,7 @@ static enum cli_verdict (*const parse_command[])(struct parser *p) = {
 	[CLI_REPORT] = parse_report,	 [CLI_PS] = parse_ps,
 	[CLI_PASSWORD] = parse_password, [CLI_VERSION] = parse_nothing,
 	[CLI_PRIME] = parse_nothing,	 [CLI_RMPEER] = parse_rmpeer,
-	[CLI_DNS_ADD] = parse_some,	 [CLI_DNS_REMOVE] = parse_some,
+	[CLI_DNS_ADD] = parse_name,	 [CLI_DNS_REMOVE] = parse_name,
 	[CLI_DNS_LOOKUP] = parse_one,	 [CLI_DNS_ARGS] = parse_nothing,
 };
 
@@ -505,7 +547,7 @@ enum cli_verdict cli_args_parse(struct cli_args *a, int count, const char *const
 	const char *arg, *value;
 
 	*a = (struct cli_args){
-		.what = "", .change = "", .multicast_route = true, .masquerade = true
+		.what = "", .change = "", .multicast_route = true, .masquerade = true, .dns = true
 	};
 	if (count > CLI_ARGUMENTS_MAX)
 		return misused(&p, "too many arguments");

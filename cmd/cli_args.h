@@ -52,17 +52,21 @@ struct cli_args {
 	bool replace;	      /* connect */
 	bool multicast_route; /* attach */
 	bool masquerade;      /* expose */
+	bool dns;	      /* attach: registers the container's own name */
+	const char *fqdn;     /* expose, dns-add, dns-remove: -h; NULL: not given */
 	/* password: "" to look, "rotate", "finish", "cancel" */
 	const char *change;
 	const char *password_file; /* password rotate; "-": standard input */
 	const char *what;      /* status: "", "targets", "connections", "peers", "dns", "ipam" */
 	const char *format;    /* report: the template, or NULL */
-	const char *container; /* attach, detach */
+	const char *container; /* attach, detach; dns-add, dns-remove: NULL: of none */
 	/* As the API takes them: "10.2.1.1/24", "ip:...", "net:...", "net:default".  Checked. */
 	const char *addresses[CLI_ADDRESSES_MAX];
 	size_t addresses_count;
+	struct ip_addr ips[CLI_ADDRESSES_MAX]; /* dns-add, dns-remove */
+	size_t ips_count;
 	/* launch: all its arguments; connect, forget: peers; ps: containers; rmpeer: peers;
-	 * dns-...: its arguments.  Points into argv. */
+	 * dns-lookup: the name.  Points into argv. */
 	const char *const *rest;
 	size_t rest_count;
 };

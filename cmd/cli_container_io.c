@@ -1,7 +1,9 @@
 #include "cli_container_io.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,6 +89,25 @@ static bool find_path(const char *text, struct cli_container *out, struct text *
 	return check_netns(text, out->netns, message);
 }
 
+/* A process with a host name of its own. */
+static void read_uts(const char *pid, struct cli_container *out)
+{
+	char path[32];
+	struct stat own, there;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%s/ns/uts", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	/* Nothing that this program does after this depends on the host's name. */
+	if (fstat(fd, &there) == 0 && stat("/proc/self/ns/uts", &own) == 0 &&
+	    own.st_ino != there.st_ino && setns(fd, CLONE_NEWUTS) == 0 &&
+	    (gethostname(out->fqdn, sizeof out->fqdn - 1) < 0 || !strchr(out->fqdn, '.')))
+		out->fqdn[0] = '\0';
+	close(fd);
+}
+
 static bool is_number(const char *text)
 {
 	return *text && strlen(text) < 10 && text[strspn(text, "0123456789")] == '\0';
@@ -109,6 +130,20 @@ static bool docker_socket(const char **path, struct text *message)
 	return true;
 }
 
+/* Docker's own two fields, or a name with a dot in the first. */
+static void read_fqdn(json_t *config, struct cli_container *out)
+{
+	const char *host = json_string_value(json_object_get(config, "Hostname"));
+	const char *domain = json_string_value(json_object_get(config, "Domainname"));
+	bool has_domain = domain && *domain;
+
+	if (!host || !*host || (!has_domain && !strchr(host, '.')) ||
+	    !fits(snprintf(out->fqdn, sizeof out->fqdn, "%s%s%s", host, has_domain ? "." : "",
+			   has_domain ? domain : ""),
+		  sizeof out->fqdn))
+		out->fqdn[0] = '\0';
+}
+
 static bool read_inspect(const char *text, json_t *root, struct cli_container *out,
 			 struct text *message)
 {
@@ -125,6 +160,7 @@ static bool read_inspect(const char *text, json_t *root, struct cli_container *o
 			   pid),
 		  sizeof out->netns))
 		return fail(message, text, "Docker's answer is too long");
+	read_fqdn(json_object_get(root, "Config"), out);
 	return check_netns(text, out->netns, message);
 }
 
@@ -180,7 +216,10 @@ bool cli_container_find(const char *text, struct cli_container *out, struct text
 	snprintf(path, sizeof path, "/proc/%s", text);
 	if (is_number(text) && access(path, F_OK) == 0) {
 		snprintf(path, sizeof path, "/proc/%s/ns/net", text);
-		return find_path(path, out, message);
+		if (!find_path(path, out, message))
+			return false;
+		read_uts(text, out);
+		return true;
 	}
 	return find_docker(text, out, message);
 }

@@ -16,6 +16,7 @@
 struct cli_container {
 	char id[CLI_ID_SIZE];	    /* under which the router knows it */
 	char netns[CLI_NETNS_SIZE]; /* absolute path */
+	char fqdn[CLI_ID_SIZE];	    /* its own host name, if that has a domain; else empty */
 };
 
 /* False, with the reason in 'message', when there is no such container, it does not run, or it

@@ -136,3 +136,38 @@ void cli_form_add(struct text *form, const char *name, const char *value)
 	text_add(form, "%s%s=", form->size ? "&" : "", name);
 	cli_percent_encode(form, value);
 }
+
+static int no_answer(const char *run_dir, const struct cli_answer *answer)
+{
+	fprintf(stderr, "weave: the router does not answer on %s/weave.sock: %s\n", run_dir,
+		answer->problem);
+	return answer->failure;
+}
+
+static int refused(const struct cli_answer *answer)
+{
+	const char *body = text_string(&answer->body);
+
+	if (*body)
+		fprintf(stderr, "%s%s", body, body[strlen(body) - 1] == '\n' ? "" : "\n");
+	else
+		fprintf(stderr, "weave: the router answers %ld\n", answer->status);
+	return answer->status == 404 ? CLI_EXIT_ABSENT : 1;
+}
+
+int cli_ask(const char *run_dir, struct cli_request *request, struct cli_answer *answer)
+{
+	struct text socket = { 0 };
+	int result = 0;
+
+	text_add(&socket, "%s/weave.sock", run_dir);
+	request->socket_path = text_string(&socket);
+	cli_http(request, answer);
+	if (answer->failure)
+		result = no_answer(run_dir, answer);
+	else if (answer->status / 100 != 2)
+		result = refused(answer);
+	request->socket_path = NULL;
+	text_fini(&socket);
+	return result;
+}

@@ -34,6 +34,12 @@ struct cli_answer {
 };
 
 void cli_http(const struct cli_request *request, struct cli_answer *answer);
+
+#define CLI_EXIT_ABSENT 4 /* HTTP 404: a component that does not run */
+
+/* The same to the router whose run folder that is ('socket_path' is filled in).  0, or the exit
+ * code after a message on stderr; 'answer' is to be finished in any case. */
+int cli_ask(const char *run_dir, struct cli_request *request, struct cli_answer *answer);
 void cli_answer_fini(struct cli_answer *answer);
 
 /* Appends "name=value" to a form, percent-encoded (unreserved characters of RFC 3986 stay). */

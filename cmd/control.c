@@ -7,6 +7,7 @@
 #include <weave/alloc.h>
 #include <weave/sockaddr_io.h>
 
+#include "dns.h"
 #include "engine_status.h"
 
 static void op_status(void *ctx, struct status *s)
@@ -23,6 +24,7 @@ static void op_status(void *ctx, struct status *s)
 	s->interface = status_text(s, "%s", bridge_watch_port(d));
 	s->capture = capture_kind_name(d->capture_kind);
 	s->mtu = d->mtu;
+	dns_status(d, s);
 	for (size_t i = 0; i < d->addresses.ranges_count; i++)
 		status_add_default_subnet(s, d->addresses.ranges[i].default_subnet);
 	if (!d->capture) {
@@ -119,6 +121,9 @@ struct api_ops daemon_api_ops(struct daemon *d)
 		.prime = control_prime,
 		.remove_peer = control_remove_peer,
 		.hand_over = control_hand_over,
+		.has_dns = control_has_dns,
+		.put_name = control_put_name,
+		.remove_names = control_remove_names,
 		.password = daemon_password,
 		.log_level = op_log_level,
 		.stop = op_stop,

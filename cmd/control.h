@@ -10,7 +10,7 @@
 
 void control_attach(void *ctx, const struct api_attach *request, struct api_reply *reply);
 void control_detach(void *ctx, const struct api_attach *request, struct api_reply *reply);
-void control_expose(void *ctx, const struct api_wants *wants, bool masquerade,
+void control_expose(void *ctx, const struct api_wants *wants, bool masquerade, const char *fqdn,
 		    struct api_reply *reply);
 void control_hide(void *ctx, const struct api_wants *wants, struct api_reply *reply);
 

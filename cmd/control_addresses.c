@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include <weave/alloc.h>
+#include <weave/hostname.h>
 #include <weave/must.h>
 #include <weave/sockaddr_io.h>
 
@@ -24,6 +25,7 @@ struct pending {
 	bool multicast_route, masquerade;
 	bool quiet; /* the answer has no text */
 	char id[ATTACH_ID_MAX + 1], netns[API_NETNS_SIZE];
+	char fqdn[HOSTNAME_MAX + 2]; /* empty: it gets no name */
 };
 
 /* ---- waiting ---- */
@@ -136,6 +138,21 @@ static bool expose(struct pending *p, struct why *why)
 	return outcome(expose_add(d->net, &d->bridge, &d->exposed, items, a->count, why), why);
 }
 
+/* A name that there is no room for is no name of ours either. */
+static void keep_fqdn(struct pending *p, const char *fqdn)
+{
+	if (fqdn && strlen(fqdn) < sizeof p->fqdn)
+		strcpy(p->fqdn, fqdn);
+}
+
+static void give_name(struct pending *p, const char *id)
+{
+	const struct api_addresses *a = &p->job->addresses;
+
+	for (size_t i = 0; p->fqdn[0] && i < a->count; i++)
+		daemon_name_put(p->daemon, id, p->fqdn, a->list[i].ip);
+}
+
 /* Puts the addresses on the interface. */
 static void carry_out(struct pending *p)
 {
@@ -151,6 +168,7 @@ static void carry_out(struct pending *p)
 		refuse(p, &why);
 		return;
 	}
+	give_name(p, of_container ? p->id : API_EXPOSE_ID);
 	if (p->reply)
 		api_reply_addresses(p->reply, &p->job->addresses);
 	address_job_keep(p->job);
@@ -258,16 +276,41 @@ void control_attach(void *ctx, const struct api_attach *request, struct api_repl
 	strcpy(p->id, id);
 	strcpy(p->netns, request->netns);
 	p->multicast_route = request->multicast_route;
+	keep_fqdn(p, request->fqdn);
 	wait_for(p, address_job_get(&d->addresses, id, true, &request->wants, mono_now()));
 }
 
-void control_expose(void *ctx, const struct api_wants *wants, bool masquerade,
+static bool check_fqdn(struct daemon *d, const char *fqdn, struct why *why)
+{
+	const char *domain = names_domain(engine_names(d->engine)), *bad;
+	char name[HOSTNAME_MAX + 1];
+
+	if (!d->dns) {
+		why_set(why, WHY_INVALID, "'%.60s': this router does not run WeaveDNS", fqdn);
+		return false;
+	}
+	bad = hostname_check(fqdn, name);
+	if (!bad && !hostname_is_within(name, domain))
+		bad = "it is outside of the domain of this router";
+	if (bad)
+		why_set(why, WHY_INVALID, "'%.60s' is no name in %.60s.: %s", fqdn, domain, bad);
+	return !bad;
+}
+
+void control_expose(void *ctx, const struct api_wants *wants, bool masquerade, const char *fqdn,
 		    struct api_reply *reply)
 {
 	struct daemon *d = ctx;
-	struct pending *p = new_pending(d, PENDING_EXPOSE, reply);
+	struct pending *p;
+	struct why why;
 
+	if (fqdn && !check_fqdn(d, fqdn, &why)) {
+		api_reply_fail(reply, &why);
+		return;
+	}
+	p = new_pending(d, PENDING_EXPOSE, reply);
 	p->masquerade = masquerade;
+	keep_fqdn(p, fqdn);
 	wait_for(p, address_job_get(&d->addresses, API_EXPOSE_ID, true, wants, mono_now()));
 }
 
@@ -275,8 +318,10 @@ void control_expose(void *ctx, const struct api_wants *wants, bool masquerade,
 
 static void free_addresses(struct daemon *d, const char *id, const struct api_addresses *a)
 {
-	for (size_t i = 0; i < a->count; i++)
+	for (size_t i = 0; i < a->count; i++) {
 		address_free(&d->addresses, id, a->list[i].ip, mono_now());
+		daemon_names_remove(d, id, NULL, &a->list[i].ip);
+	}
 }
 
 static bool is_listed(struct ip_addr ip, const struct cidr *list, size_t count)

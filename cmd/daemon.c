@@ -1,6 +1,7 @@
 #include "addresses.h"
 
 #include "control.h"
+#include "dns.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -116,6 +117,7 @@ static void turn(struct daemon *d)
 	while (engine_next_action(d->engine, &a, mono_now()))
 		carry_out(d, &a);
 	addresses_turn(d);
+	dns_turn(d);
 	daemon_flush(d);
 	daemon_fastdp_flush(d);
 	if (d->stopping && !connections_draining(d->connections))
@@ -289,6 +291,7 @@ static void on_readdress(struct ev_loop *loop, struct ev_timer *w, int events)
 	(void)loop;
 	(void)events;
 	daemon_look_at_paths(d);
+	dns_follow_addresses(d);
 	if (own_addresses(d, own, &count))
 		gossip_set_addresses(engine_gossip(d->engine), own, count, mono_now());
 }
@@ -313,6 +316,7 @@ static bool configure_engine(struct daemon *d, struct why *why)
 	struct gossip_config *g = &d->config.gossip;
 	struct router_config *r = &d->config.router;
 
+	d->config.domain = d->options->dns.domain;
 	g->name = d->state.name;
 	if (!nickname(d, g->nickname, sizeof g->nickname, why))
 		return false;
@@ -484,7 +488,8 @@ bool daemon_start(struct daemon *d, const struct weaver_options *options, struct
 	daemon_fastdp_open(d);
 	if (!start_engine(d, why))
 		return false;
-	if (!bridge_watch_start(d, why) || !connect_targets(d, why) || !start_server(d, why))
+	if (!dns_start(d, why) || !bridge_watch_start(d, why) || !dns_restore(d, why) ||
+	    !connect_targets(d, why) || !start_server(d, why))
 		return false;
 	connections_start(d->connections, engine_gossip(d->engine));
 	daemon_fastdp_start(d);
@@ -518,6 +523,7 @@ void daemon_fini(struct daemon *d)
 	connections_free(d->connections);
 	sleeve_socket_free(d->sleeve);
 	addresses_close(d);
+	dns_stop(d);
 	fastdp_io_free(d->fastdp);
 	engine_free(d->engine);
 	passwords_free(d->passwords);

@@ -76,7 +76,8 @@ struct daemon {
 	struct fastdp_io *fastdp; /* NULL: none, and why */
 	char no_fastdp[sizeof((struct why *)0)->text];
 	struct server *server;
-	struct api_ops ops; /* the server borrows it */
+	struct daemon_dns *dns; /* NULL: no WeaveDNS; cmd/dns.c */
+	struct api_ops ops;	/* the server borrows it */
 
 	struct ev_prepare prepare;
 	struct ev_timer deadline, persist_retry, repair, relist, follow_mtu, stop_limit, readdress;
@@ -121,7 +122,7 @@ void daemon_fastdp_bridge(struct daemon *d);
 void daemon_fastdp_mtu(struct daemon *d);
 void daemon_fastdp_fdb(struct daemon *d, const struct net_fdb *fdb);
 
-/* cmd/names.c: for whoever sees containers come and go (<weave/dns.h>).  A host name outside of the
+/* cmd/dns.c: for whoever sees containers come and go (<weave/dns.h>).  A host name outside of the
  * domain is nobody's mistake: it is logged and gets no name.  NULL fits all. */
 void daemon_name_put(struct daemon *d, const char *container, const char *hostname,
 		     struct ip_addr address);

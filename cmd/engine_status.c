@@ -271,6 +271,21 @@ static void add_universes(struct engine *e, struct status *s)
 		engine_ipam_status_add(ipam, gossip_topology(engine_gossip(e)), s);
 }
 
+static void add_names(struct engine *e, struct status *s)
+{
+	const struct entry *at = NULL;
+	struct name_entry n;
+
+	for (size_t i = 0; i < STATUS_NAMES_MAX && (at = names_next(engine_names(e), at, &n)); i++)
+		*status_add_name(s) = (struct status_name){
+			.hostname = status_text(s, "%s.", n.hostname),
+			.address = n.address,
+			.container = status_text(s, "%s", n.container),
+			.origin = n.peer,
+			.version = at->view.version,
+		};
+}
+
 void engine_status_fill(struct engine *e, const struct gossip_config *config, struct mono now,
 			struct status *s)
 {
@@ -299,4 +314,5 @@ void engine_status_fill(struct engine *e, const struct gossip_config *config, st
 	add_endpoints(e, config->name, now, s);
 	add_counters(e, s);
 	add_universes(e, s);
+	add_names(e, s);
 }

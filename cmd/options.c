@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include <weave/alloc.h>
+#include <weave/hostname.h>
 #include <weave/hostport.h>
 #include <weave/must.h>
 
@@ -370,11 +371,90 @@ static bool set_trusted_subnets(struct parser *p, const char *value)
 	return true;
 }
 
-static bool refuse_dns(struct parser *p, const char *value)
+static bool set_no_dns(struct parser *p, const char *value)
 {
-	(void)value;
-	why_set(p->why, WHY_INVALID, "%s: this router does not run WeaveDNS", p->option);
-	return false;
+	bool no = false;
+
+	if (!set_bool(p, value, &no))
+		return false;
+	p->o->dns.enabled = !no;
+	return true;
+}
+
+static bool set_dns_domain(struct parser *p, const char *value)
+{
+	if (hostname_check(value, NULL))
+		return refuse(p, value, "a domain (labels of letters, digits, '-' and '_')");
+	p->o->dns.domain = value;
+	return true;
+}
+
+/* "172.17.0.1", "172.17.0.1:53", "[::1]:53", ":53" for all addresses. */
+static bool set_dns_listen_address(struct parser *p, const char *value)
+{
+	struct dns_options *o = &p->o->dns;
+	struct netaddr a = { .port = 53 };
+	uint32_t port;
+
+	if (*value == ':' && value[1] != ':' && parse_uint(value + 1, UINT16_MAX, &port) && port)
+		a.port = (uint16_t)port;
+	else if (!netaddr_parse(value, 53, &a) || a.port == 0)
+		return refuse(p, value, "<ip>, <ip>:<port> or :<port>");
+	/* All addresses, in the form that Weave Net knows. */
+	if (ip_compare(a.ip, (struct ip_addr){ .family = 4 }) == 0)
+		a.ip.family = 0;
+	if (o->addresses_count == OPTIONS_DNS_ADDRESSES_MAX) {
+		why_set(p->why, WHY_INVALID, "%s: more than %d addresses", p->option,
+			OPTIONS_DNS_ADDRESSES_MAX);
+		return false;
+	}
+	o->addresses[o->addresses_count++] = a;
+	return true;
+}
+
+static bool set_dns_ttl(struct parser *p, const char *value)
+{
+	if (!parse_uint(value, 86400, &p->o->dns.ttl_s))
+		return refuse(p, value, "a number of seconds from 0 to 86400");
+	return true;
+}
+
+/* As Go writes it: "5s", "500ms". */
+static bool set_dns_fallback_timeout(struct parser *p, const char *value)
+{
+	static const struct {
+		const char *unit;
+		uint32_t ms;
+	} units[] = { { "ms", 1 }, { "s", 1000 }, { "m", 60000 } };
+	char number[12] = "";
+	size_t digits = strspn(value, "0123456789");
+	uint32_t n;
+
+	if (digits && digits < sizeof number) {
+		memcpy(number, value, digits);
+		for (size_t i = 0; i < ARRAY_COUNT(units); i++) {
+			if (strcmp(value + digits, units[i].unit) != 0 ||
+			    !parse_uint(number, 60000 / units[i].ms, &n) || n == 0)
+				continue;
+			p->o->dns.fallback_ms = n * units[i].ms;
+			return true;
+		}
+	}
+	return refuse(p, value, "a time of at most a minute, like 5s or 500ms");
+}
+
+static bool set_resolv_conf(struct parser *p, const char *value)
+{
+	p->o->dns.resolv_conf = *value ? value : NULL;
+	return true;
+}
+
+static bool set_docker_bridge(struct parser *p, const char *value)
+{
+	if (strlen(value) > BRIDGE_LENGTH_MAX)
+		return refuse(p, value, "an interface name of at most 15 characters");
+	p->o->dns.docker_bridge = value;
+	return true;
 }
 
 static bool refuse_docker(struct parser *p, const char *value)
@@ -585,6 +665,19 @@ static const struct option options[] = {
 	  "may use the control API besides root" },
 	{ "log-level", TAKES_TEXT, set_log_level, NULL, "<level>",
 	  "debug, info, warning or error (info)" },
+	{ "no-dns", TAKES_BOOL, set_no_dns, NULL, "", "do not run WeaveDNS" },
+	{ "dns-domain", TAKES_TEXT, set_dns_domain, NULL, "<domain>",
+	  "of containers' names (" HOSTNAME_DOMAIN ".)" },
+	{ "dns-listen-address", TAKES_TEXT, set_dns_listen_address, NULL, "<ip:port>",
+	  "answer DNS there; repeat for several (Docker's bridge and exposed addresses)" },
+	{ "dns-ttl", TAKES_TEXT, set_dns_ttl, NULL, "<seconds>",
+	  "how long answers may be kept (1)" },
+	{ "dns-fallback-timeout", TAKES_TEXT, set_dns_fallback_timeout, NULL, "<time>",
+	  "until a question to other resolvers has failed (5s)" },
+	{ "resolv-conf", TAKES_TEXT, set_resolv_conf, NULL, "<file>",
+	  "whom to ask for other names; empty: nobody (/etc/resolv.conf)" },
+	{ "docker-bridge", TAKES_TEXT, set_docker_bridge, NULL, "<name>",
+	  "interface whose addresses containers ask (docker0)" },
 	{ "resume", TAKES_BOOL, set_resume, NULL, "", "connect to the peers of the last run" },
 	{ "no-restart", TAKES_BOOL, accept_bool, NULL, "",
 	  "accepted; this router never restarts itself" },
@@ -595,13 +688,7 @@ static const struct option options[] = {
 	{ "version", TAKES_NONE, set_version, NULL, "", "print the version and exit" },
 	{ "help", TAKES_NONE, set_help, NULL, "", "print this and exit" },
 	{ "no-bridged-fastdp", TAKES_BOOL, accept_bool, "WEAVE_NO_BRIDGED_FASTDP", NULL, NULL },
-	{ "no-dns", TAKES_BOOL, accept_bool, NULL, NULL, NULL },
 	{ "iprange", TAKES_TEXT, set_range, NULL, NULL, NULL },
-	{ "dns-domain", TAKES_TEXT, refuse_dns, NULL, NULL, NULL },
-	{ "dns-listen-address", TAKES_TEXT, refuse_dns, NULL, NULL, NULL },
-	{ "dns-ttl", TAKES_TEXT, refuse_dns, NULL, NULL, NULL },
-	{ "dns-fallback-timeout", TAKES_TEXT, refuse_dns, NULL, NULL, NULL },
-	{ "resolv-conf", TAKES_TEXT, refuse_dns, NULL, NULL, NULL },
 	{ "plugin", TAKES_BOOL, refuse_docker, NULL, NULL, NULL },
 	{ "plugin-v2", TAKES_BOOL, refuse_docker, NULL, NULL, NULL },
 	{ "proxy", TAKES_BOOL, refuse_docker, NULL, NULL, NULL },
@@ -779,6 +866,12 @@ bool weaver_options_parse(struct weaver_options *o, int args_count, const char *
 		.conn_limit = OPTIONS_CONN_LIMIT,
 		.fastdp = true,
 		.bridge = "weave",
+		.dns = { .enabled = true,
+			 .domain = HOSTNAME_DOMAIN,
+			 .ttl_s = 1,
+			 .fallback_ms = 5000,
+			 .resolv_conf = "/etc/resolv.conf",
+			 .docker_bridge = "docker0" },
 		.log_level = LOG_INFO_LEVEL,
 	};
 	p.option = "default";

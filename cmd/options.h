@@ -52,6 +52,19 @@ struct ipalloc_options {
 	size_t seeds_count;
 };
 
+#define OPTIONS_DNS_ADDRESSES_MAX 16
+
+struct dns_options {
+	bool enabled;
+	const char *domain; /* checked; perhaps with a last dot */
+	uint32_t ttl_s, fallback_ms;
+	const char *resolv_conf;   /* NULL: nobody else is asked */
+	const char *docker_bridge; /* answered on its addresses, when none are given */
+	/* Family 0: all addresses.  None: those of the Docker bridge, and exposed ones. */
+	struct netaddr addresses[OPTIONS_DNS_ADDRESSES_MAX];
+	size_t addresses_count;
+};
+
 struct weaver_options {
 	enum weaver_mode mode;
 	const char *run_dir, *state_dir;
@@ -71,6 +84,7 @@ struct weaver_options {
 	const char *socket_group; /* may use the API socket besides root; NULL nobody */
 	enum log_level log_level;
 	struct ipalloc_options ipalloc;
+	struct dns_options dns;
 	bool resume; /* take the persisted targets instead of the given peers */
 	/* A secret, still where it was given: passwords_load and weave launch copy it and wipe it
 	 * there.  At most one of these three. */

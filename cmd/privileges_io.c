@@ -11,15 +11,16 @@
 
 /* What the router goes on needing. */
 static const int kept[] = {
-	CAP_NET_ADMIN,	  /* links, addresses, routes, nftables, of all namespaces */
-	CAP_NET_RAW,	  /* a new capture after the bridge was repaired */
-	CAP_SYS_ADMIN,	  /* setns into the network namespace of a container; BPF before 5.8 */
-	CAP_SYS_PTRACE,	  /* opening /proc/<pid>/ns/net of containers of other users */
-	CAP_BPF,	  /* the kernel path's maps */
-	CAP_PERFMON,	  /* its programs */
-	CAP_SYS_RESOURCE, /* room for these before 5.11 */
-	CAP_IPC_LOCK,	  /* a new password in locked memory */
-	CAP_DAC_OVERRIDE, /* a state folder that belongs to another user */
+	CAP_NET_ADMIN,	      /* links, addresses, routes, nftables, of all namespaces */
+	CAP_NET_BIND_SERVICE, /* DNS on an address that is exposed later */
+	CAP_NET_RAW,	      /* a new capture after the bridge was repaired */
+	CAP_SYS_ADMIN,	      /* setns into the network namespace of a container; BPF before 5.8 */
+	CAP_SYS_PTRACE,	      /* opening /proc/<pid>/ns/net of containers of other users */
+	CAP_BPF,	      /* the kernel path's maps */
+	CAP_PERFMON,	      /* its programs */
+	CAP_SYS_RESOURCE,     /* room for these before 5.11 */
+	CAP_IPC_LOCK,	      /* a new password in locked memory */
+	CAP_DAC_OVERRIDE,     /* a state folder that belongs to another user */
 };
 
 /* Nothing of ours calls these, and whoever got in by an error of ours would like to. */

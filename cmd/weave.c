@@ -11,11 +11,10 @@
 
 #include "cli_args.h"
 #include "cli_container_io.h"
+#include "cli_dns_io.h"
 #include "cli_http_io.h"
 #include "cli_process_io.h"
 #include "options.h"
-
-#define EXIT_ABSENT 4 /* HTTP 404: a component that does not run */
 
 static const char *directory(const char *given, const char *variable, const char *usual)
 {
@@ -37,24 +36,6 @@ static const char *state_dir(const struct cli_args *a)
 }
 
 /* --- asking the router -------------------------------------------------------------------- */
-
-static int no_answer(const struct cli_args *a, const struct cli_answer *answer)
-{
-	fprintf(stderr, "weave: the router does not answer on %s/weave.sock: %s\n", run_dir(a),
-		answer->problem);
-	return answer->failure;
-}
-
-static int refused(const struct cli_answer *answer)
-{
-	const char *body = text_string(&answer->body);
-
-	if (*body)
-		fprintf(stderr, "%s%s", body, body[strlen(body) - 1] == '\n' ? "" : "\n");
-	else
-		fprintf(stderr, "weave: the router answers %ld\n", answer->status);
-	return answer->status == 404 ? EXIT_ABSENT : 1;
-}
 
 /* The answer's text is printed as it is, or with 'plain' without the prefix lengths. */
 static void print_body(const char *body, bool plain)
@@ -86,22 +67,13 @@ static int ask(const struct cli_args *a, const struct question *q)
 				       .timeout_s = q->note ? CLI_NO_TIMEOUT : 0,
 				       .note = q->note };
 	struct cli_answer answer;
-	struct text socket = { 0 };
-	int result = 0;
+	int result = cli_ask(run_dir(a), &request, &answer);
 
-	text_add(&socket, "%s/weave.sock", run_dir(a));
-	request.socket_path = text_string(&socket);
-	cli_http(&request, &answer);
-	if (answer.failure)
-		result = no_answer(a, &answer);
-	else if (answer.status / 100 != 2)
-		result = refused(&answer);
-	else
+	if (result == 0)
 		print_body(text_string(&answer.body), q->plain);
 	if (result == 0 && fflush(stdout) != 0)
 		result = 1;
 	cli_answer_fini(&answer);
-	text_fini(&socket);
 	return result;
 }
 
@@ -148,6 +120,8 @@ static int attach(const struct cli_args *a)
 		add_addresses(a, &form);
 		if (!a->multicast_route)
 			cli_form_add(&form, "multicast-route", "false");
+		if (a->dns && container.fqdn[0])
+			cli_form_add(&form, "fqdn", container.fqdn);
 		result = ask(a, &(struct question){ .method = "POST",
 						    .path = "/attach",
 						    .form = text_string(&form),
@@ -192,6 +166,8 @@ static int expose(const struct cli_args *a, const char *method, const char *note
 	add_addresses(a, &form);
 	if (!a->masquerade)
 		cli_form_add(&form, "skipNAT", "true");
+	if (a->fqdn)
+		cli_form_add(&form, "fqdn", a->fqdn);
 	result = ask(a, &(struct question){ .method = method,
 					    .path = "/expose",
 					    .form = text_string(&form),
@@ -389,10 +365,13 @@ static int run(struct cli_args *a)
 	case CLI_RMPEER:
 		return remove_peers(a);
 	case CLI_DNS_ADD:
+		return cli_dns_add(&(struct cli_dns){ run_dir(a), a });
 	case CLI_DNS_REMOVE:
+		return cli_dns_remove(&(struct cli_dns){ run_dir(a), a });
 	case CLI_DNS_LOOKUP:
+		return cli_dns_lookup(&(struct cli_dns){ run_dir(a), a });
 	case CLI_DNS_ARGS:
-		return get(a, "/domain");
+		return cli_dns_args(&(struct cli_dns){ run_dir(a), a });
 	}
 	NOT_REACHED("command");
 }

@@ -4,8 +4,6 @@
 #include <weave/must.h>
 #include <weave/reader.h>
 
-#define LABEL_MAX 63u
-
 /* Published: all peers must agree.  "weave na", "me entry". */
 static const struct hash_key published = { UINT64_C(0x7765617665206e61),
 					   UINT64_C(0x6d6520656e747279) };
@@ -13,63 +11,6 @@ static const struct hash_key published = { UINT64_C(0x7765617665206e61),
 static char lower(char c)
 {
 	return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
-}
-
-static bool is_name_byte(char c)
-{
-	return (lower(c) >= 'a' && lower(c) <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
-	       c == '_';
-}
-
-static const char *check_text(const char *text, size_t size)
-{
-	size_t label = 0;
-
-	if (size == 0)
-		return "it is empty";
-	if (size > NAME_HOSTNAME_MAX)
-		return "it is longer than 253 bytes";
-	for (size_t i = 0; i < size; i++) {
-		if (text[i] == '.' && label == 0)
-			return "it has an empty label";
-		if (text[i] != '.' && !is_name_byte(text[i]))
-			return "it has other bytes than letters, digits, '-' and '_'";
-		label = text[i] == '.' ? 0 : label + 1;
-		if (label > LABEL_MAX)
-			return "it has a label of more than 63 bytes";
-	}
-	return label ? NULL : "it has an empty label";
-}
-
-const char *name_check(const char *text, char *out)
-{
-	size_t size = strlen(text);
-	const char *bad;
-
-	if (size && text[size - 1] == '.')
-		size--;
-	bad = check_text(text, size);
-	if (!bad && out) {
-		memcpy(out, text, size);
-		out[size] = '\0';
-	}
-	return bad;
-}
-
-bool name_equal(const char *a, const char *b)
-{
-	while (*a && lower(*a) == lower(*b)) {
-		a++;
-		b++;
-	}
-	return lower(*a) == lower(*b);
-}
-
-bool name_is_within(const char *name, const char *domain)
-{
-	size_t n = strlen(name), d = strlen(domain);
-
-	return n >= d && name_equal(name + (n - d), domain) && (n == d || name[n - d - 1] == '.');
 }
 
 static size_t lowered(const char *hostname, uint8_t *to)
@@ -140,6 +81,8 @@ static void read_text(struct reader *r, char *to, size_t max, const char *what)
 		reader_fail(r, what);
 	read_copy(r, to, r->bad ? 0 : size, what);
 	to[r->bad ? 0 : size] = '\0';
+	if (!r->bad && strlen(to) != size)
+		reader_fail(r, what);
 }
 
 /* Shown to people and given to the names' owners: nothing that needs escaping. */
@@ -151,6 +94,11 @@ static bool is_container(const char *text)
 	return true;
 }
 
+static bool has_last_dot(const char *text)
+{
+	return *text && text[strlen(text) - 1] == '.';
+}
+
 static void read_value(struct name_entry *out, struct reader *r)
 {
 	out->address.family = read_u8(r, "name.family");
@@ -158,7 +106,7 @@ static void read_value(struct name_entry *out, struct reader *r)
 		reader_fail(r, "name.family");
 	read_copy(r, out->address.b, out->address.family == 4 ? 4 : 16, "name.address");
 	read_text(r, out->hostname, NAME_HOSTNAME_MAX, "name.hostname");
-	if (check_text(out->hostname, strlen(out->hostname)))
+	if (has_last_dot(out->hostname) || hostname_check(out->hostname, NULL))
 		reader_fail(r, "name.hostname");
 	read_text(r, out->container, NAME_CONTAINER_MAX, "name.container");
 	if (!is_container(out->container))
@@ -185,7 +133,6 @@ const char *name_entry_decode(struct name_entry *out, const struct entry_view *e
 	bad = reader_verdict(&value);
 	if (bad)
 		return bad;
-	/* A NUL inside would cut the text: then the length differs. */
 	expected = identity(out);
 	return hash.high == expected.high && hash.low == expected.low ? NULL : "name.hash";
 }

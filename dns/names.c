@@ -266,13 +266,13 @@ static void add_own(struct names *n, const uint8_t *key, const struct name_entry
 static bool check(const struct names *n, struct name_entry *e, const char *container,
 		  const char *hostname, struct why *why)
 {
-	const char *bad = name_check(hostname, e->hostname);
+	const char *bad = hostname_check(hostname, e->hostname);
 
 	if (bad) {
 		why_set(why, WHY_INVALID, "'%.60s' is no host name: %s", hostname, bad);
 		return false;
 	}
-	if (!name_is_within(e->hostname, n->domain)) {
+	if (!hostname_is_within(e->hostname, n->domain)) {
 		why_set(why, WHY_INVALID,
 			"'%.60s' is outside of the domain %.60s.: is %.60s.%.60s. meant?", hostname,
 			n->domain, e->hostname, n->domain);
@@ -329,7 +329,7 @@ static bool fits(const struct name_own *o, const char *container, const char *ho
 		 const struct ip_addr *address)
 {
 	return (!container || strcmp(o->container, container) == 0) &&
-	       (!hostname || name_equal(o->hostname, hostname)) &&
+	       (!hostname || hostname_equal(o->hostname, hostname)) &&
 	       (!address || ip_compare(o->address, *address) == 0);
 }
 
@@ -339,7 +339,7 @@ size_t names_remove(struct names *n, const char *container, const char *hostname
 	char bare[NAME_HOSTNAME_MAX + 1];
 	size_t count = 0;
 
-	if (hostname && name_check(hostname, bare))
+	if (hostname && hostname_check(hostname, bare))
 		return 0;
 	TABLE_EACH(&n->own, l) {
 		struct name_own *o = table_entry(l, struct name_own, by_key);
@@ -455,7 +455,7 @@ struct names *names_new(const struct names_config *config, struct gossip *gossip
 	};
 
 	n->self = config->self;
-	MUST(!name_check(config->domain ? config->domain : NAMES_DOMAIN, n->domain));
+	MUST(!hostname_check(config->domain ? config->domain : NAMES_DOMAIN, n->domain));
 	n->gossip = gossip;
 	n->store = gossip_store(gossip);
 	n->topology = gossip_topology(gossip);

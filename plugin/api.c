@@ -16,6 +16,7 @@ static const char type_metrics[] = "text/plain; version=0.0.4; charset=utf-8";
 enum {
 	READ_ONLY = 1, /* answered on the read-only listener too */
 	IPAM = 2,      /* a part of IPAM: 404 without it, as clients of Weave Net expect */
+	DNS = 4,       /* the same */
 };
 
 struct route {
@@ -94,6 +95,11 @@ static void get_connections(struct exchange *x)
 static void get_status_ipam(struct exchange *x)
 {
 	answer_status(x, status_render_ipam, status_json_ipam);
+}
+
+static void get_status_dns(struct exchange *x)
+{
+	answer_status(x, status_render_dns, status_json_dns);
 }
 
 static void get_status_peers(struct exchange *x)
@@ -198,7 +204,8 @@ refused:
 
 static void post_attach(struct exchange *x)
 {
-	struct api_attach request = { .multicast_route = true };
+	struct api_attach request = { .multicast_route = true,
+				      .fqdn = query_get(&x->query, "fqdn") };
 	struct why why = { 0 };
 
 	if (!exchange_container(x, &request, &why) ||
@@ -229,7 +236,8 @@ static void expose(struct exchange *x, const struct api_wants *wants, enum api_s
 	bool skip_nat = false;
 
 	if (exchange_bool(x, "skipNAT", &skip_nat, &why))
-		x->ops->expose(x->ops->ctx, wants, !skip_nat, exchange_hand_over(x, shape));
+		x->ops->expose(x->ops->ctx, wants, !skip_nat, query_get(&x->query, "fqdn"),
+			       exchange_hand_over(x, shape));
 	else
 		exchange_why(x, &why);
 }
@@ -375,11 +383,6 @@ static void post_stop(struct exchange *x)
 	x->ops->stop(x->ops->ctx);
 }
 
-static void no_dns(struct exchange *x)
-{
-	exchange_error(x, 404, "this router does not run WeaveDNS");
-}
-
 /* --- routes ------------------------------------------------------------------------------- */
 
 /* A component that is not there answers 404 to every parameter, as clients of Weave Net expect. */
@@ -388,17 +391,17 @@ static const struct route routes[] = {
 	{ "GET", "/status/targets", get_targets, READ_ONLY, "" },
 	{ "GET", "/status/connections", get_connections, READ_ONLY, "" },
 	{ "GET", "/status/peers", get_status_peers, READ_ONLY, "" },
-	{ "GET", "/status/dns", no_dns, READ_ONLY, NULL },
+	{ "GET", "/status/dns", get_status_dns, READ_ONLY | DNS, "" },
 	{ "GET", "/status/ipam", get_status_ipam, READ_ONLY | IPAM, "" },
 	{ "GET", "/report", get_report, READ_ONLY, "format " },
 	{ "GET", "/metrics", get_metrics, READ_ONLY, "" },
 	{ "GET", "/version", get_version, READ_ONLY, "" },
 	{ "POST", "/connect", post_connect, 0, "peer replace " },
 	{ "POST", "/forget", post_forget, 0, "peer " },
-	{ "POST", "/attach", post_attach, 0, "id netns address multicast-route " },
+	{ "POST", "/attach", post_attach, 0, "id netns address multicast-route fqdn " },
 	{ "DELETE", "/attach", delete_attach, 0, "id netns address " },
-	{ "POST", "/expose", post_expose, 0, "address skipNAT " },
-	{ "POST", "/expose/{}/{}", post_expose_path, 0, "skipNAT " },
+	{ "POST", "/expose", post_expose, 0, "address skipNAT fqdn " },
+	{ "POST", "/expose/{}/{}", post_expose_path, 0, "skipNAT fqdn " },
 	{ "DELETE", "/expose", delete_expose, 0, "address " },
 	{ "GET", "/ps", get_ps, 0, "id " },
 	{ "GET", "/password", get_password, 0, "" },
@@ -418,10 +421,14 @@ static const struct route routes[] = {
 	{ "DELETE", "/peer/{}", api_delete_peer, IPAM, "force " },
 	{ "GET", "/ipinfo/defaultsubnet", api_get_default_subnet, IPAM, "" },
 	{ "GET", "/ipinfo/tracker", api_get_tracker, IPAM, "" },
-	{ "GET", "/name", no_dns, 0, NULL },
-	{ "GET", "/domain", no_dns, 0, NULL },
-	{ "PUT", "/name/{}/{}", no_dns, 0, NULL },
-	{ "DELETE", "/name/{}/{}", no_dns, 0, NULL },
+	{ "GET", "/name", api_get_names, DNS, "" },
+	{ "PUT", "/name/{}/{}", api_put_name, DNS, "fqdn check-alive " },
+	{ "DELETE", "/name/{}/{}", api_delete_name, DNS, "fqdn " },
+	{ "DELETE", "/name/{}", api_delete_name, DNS, "fqdn " },
+	{ "DELETE", "/name", api_delete_name, DNS, "fqdn " },
+	{ "GET", "/domain", api_get_domain, DNS, "" },
+	{ "GET", "/dns-address", api_get_dns_address, DNS, "" },
+	{ "GET", "/dns-address-port", api_get_dns_address_port, DNS, "" },
 };
 
 bool api_route(size_t index, const char **method, const char **pattern, bool *read_only)
@@ -524,6 +531,10 @@ static void dispatch(struct exchange *x, const char *path, const char *query)
 	}
 	if (route->flags & IPAM && !x->ops->has_ipam(x->ops->ctx)) {
 		exchange_error(x, 404, "this router does not run IPAM");
+		return;
+	}
+	if (route->flags & DNS && !x->ops->has_dns(x->ops->ctx)) {
+		exchange_error(x, 404, "this router does not run WeaveDNS");
 		return;
 	}
 	if (route->parameters &&

@@ -71,4 +71,12 @@ void api_hand_over(struct exchange *x);
 void api_get_default_subnet(struct exchange *x);
 void api_get_tracker(struct exchange *x);
 
+/* --- handlers of api_dns.c --- */
+void api_put_name(struct exchange *x);
+void api_delete_name(struct exchange *x);
+void api_get_names(struct exchange *x);
+void api_get_domain(struct exchange *x);
+void api_get_dns_address(struct exchange *x);
+void api_get_dns_address_port(struct exchange *x);
+
 #endif

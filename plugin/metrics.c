@@ -278,6 +278,7 @@ void metrics_render(const struct status *s, struct text *out)
 	add_value(out, "weave_store_conflicts_total", "counter",
 		  "Merges of two values under one version.", s->store.conflicts);
 	add_universes(s, out);
+	metrics_render_dns(s, out);
 	add_value(out, "weave_ready", "gauge", "Whether the router is ready.", s->ready);
 	add_value(out, "weave_uptime_seconds", "gauge", "Seconds since the router started.",
 		  s->uptime_ms / 1000);

@@ -156,6 +156,7 @@ void status_render(const struct status *s, struct text *out)
 		add_list_line("Warning", &s->warnings[i], 1, out);
 	text_add_string(out, "\n");
 	status_render_ipam_section(s, out);
+	status_render_dns_section(s, out);
 }
 
 void status_render_targets(const struct status *s, struct text *out)

@@ -554,6 +554,8 @@ json_t *status_json(const struct status *s)
 	put(o, "Router", router_json(s));
 	if (s->universes_count)
 		put(o, "IPAM", status_json_ipam(s));
+	if (s->dns.on)
+		put(o, "DNS", status_json_dns(s));
 	return o;
 }
 

@@ -18,7 +18,9 @@ void status_render_targets(const struct status *s, struct text *out);
 void status_render_connections(const struct status *s, struct text *out);
 void status_render_peers(const struct status *s, struct text *out);
 void status_render_ipam(const struct status *s, struct text *out);
-/* "Service: ipam" of status_render. */
+void status_render_dns(const struct status *s, struct text *out);
+/* "Service: dns" and "Service: ipam" of status_render. */
+void status_render_dns_section(const struct status *s, struct text *out);
 void status_render_ipam_section(const struct status *s, struct text *out);
 
 /* One line: identity (12 characters at most), MAC, addresses. */
@@ -26,6 +28,7 @@ void status_render_attachment(const struct api_attachment *a, struct text *out);
 
 /* Prometheus text format, version 0.0.4. */
 void metrics_render(const struct status *s, struct text *out);
+void metrics_render_dns(const struct status *s, struct text *out); /* a part of it */
 
 /* New references: the caller frees with json_decref. */
 struct json_t *status_json(const struct status *s); /* what `weave report` shows */
@@ -33,6 +36,8 @@ struct json_t *status_json_targets(const struct status *s);
 struct json_t *status_json_connections(const struct status *s);
 struct json_t *status_json_peers(const struct status *s);
 struct json_t *status_json_ipam(const struct status *s);
+struct json_t *status_json_dns(const struct status *s);
+struct json_t *status_json_names(const struct status *s); /* GET /name */
 struct json_t *status_json_attachment(const struct api_attachment *a);
 struct json_t *status_json_owned(const struct api_attachments *all); /* GET /ip */
 

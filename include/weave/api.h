@@ -4,15 +4,16 @@
  * one of the daemon's operations and render the answer, which may come later; plugin/server_io.c
  * carries the bytes.  Loop thread.
  *
- *	GET  /status /status/targets /status/connections /status/peers /status/ipam    text, or JSON
- *	     with Accept: application/json; 503 with the same body until the router is ready
+ *	GET  /status /status/targets /status/connections /status/peers /status/ipam /status/dns
+ *	     text, or JSON with Accept: application/json; 503 with the same body until the router is
+ *	     ready
  *	GET  /report             JSON; with format=<template> that template over it
  *	GET  /metrics /version
  *	POST /connect            peer=... (repeat), replace=true
  *	POST /forget             peer=... (repeat)
- *	POST /attach             id=, netns=, address=... (repeat), multicast-route=false
+ *	POST /attach             id=, netns=, address=... (repeat), multicast-route=false, fqdn=
  *	DELETE /attach           id=, netns=, address=... (repeat; none: all)
- *	POST /expose             address=... (repeat), skipNAT=true; also /expose/{ip}/{len}
+ *	POST /expose             address=... (repeat), skipNAT=true, fqdn=; also /expose/{ip}/{len}
  *	DELETE /expose           address=... (repeat; none: all)
  *	GET  /ps                 id=... (repeat; none: all)
  *	GET  /password           how many are accepted, and which peers have proved the new one
@@ -33,6 +34,13 @@
  *	DELETE /peer/{id}        * take over what that peer owned; force=true
  *	DELETE /peer             * give away all that is ours; force=true
  *	GET  /ipinfo/defaultsubnet  /ipinfo/tracker
+ *
+ * Of WeaveDNS, as Weave Net has them; {id} "_" stands for a container that is not known:
+ *
+ *	PUT  /name/{id}/{ip}     fqdn=; 204, or 400 when it is no name in our domain
+ *	DELETE /name/{id}/{ip}  /name/{id}  /name     fqdn=; 204
+ *	GET  /name               all that can be found, as JSON
+ *	GET  /domain  /dns-address  /dns-address-port
  *
  * Errors are one line of text: 400 a bad request, 404 no such thing or a component that is not
  * there, 405, 403 not on the read-only listener, 500 the router could not do it, 503 too many
@@ -82,6 +90,7 @@ struct api_attach {
 	const char *id;	   /* never empty */
 	const char *netns; /* absolute path; NULL on detach when the caller knows only the id */
 	struct api_wants wants; /* on detach: a subnet means what it has there; none means all */
+	const char *fqdn;	/* attach: its name, if it is in our domain; NULL: none */
 	bool multicast_route;	/* attach: also give the container 224.0.0.0/4 */
 };
 
@@ -146,7 +155,8 @@ struct api_ops {
 	 * asked for, and attach and expose name at least one address. */
 	void (*attach)(void *ctx, const struct api_attach *request, struct api_reply *reply);
 	void (*detach)(void *ctx, const struct api_attach *request, struct api_reply *reply);
-	void (*expose)(void *ctx, const struct api_wants *wants, bool masquerade,
+	/* 'fqdn': the name of the host there, NULL: none. */
+	void (*expose)(void *ctx, const struct api_wants *wants, bool masquerade, const char *fqdn,
 		       struct api_reply *reply);
 	void (*hide)(void *ctx, const struct api_wants *wants, /* none: all */
 		     struct api_reply *reply);
@@ -173,6 +183,14 @@ struct api_ops {
 	void (*remove_peer)(void *ctx, const char *peer, bool force, struct api_reply *reply);
 	/* For `weave reset`: gives all that is ours to an heir, and says to whom. */
 	void (*hand_over)(void *ctx, bool force, struct api_reply *reply);
+
+	/* False: this router runs no WeaveDNS, and the next two are not called. */
+	bool (*has_dns)(void *ctx);
+	bool (*put_name)(void *ctx, const char *id, const char *fqdn, struct ip_addr address,
+			 struct why *why);
+	/* NULL: whatever; none at all is fine. */
+	void (*remove_names)(void *ctx, const char *id, const char *fqdn,
+			     const struct ip_addr *address);
 
 	/* 'answer' gets some lines for people. */
 	bool (*password)(void *ctx, const struct api_password *request, struct text *answer,

@@ -13,8 +13,9 @@
 #define WEAVE_DNS_H
 
 #include <weave/gossip.h>
+#include <weave/hostname.h>
 
-#define NAME_HOSTNAME_MAX 253u /* 255 bytes on the wire of DNS (RFC 1035 2.3.4) */
+#define NAME_HOSTNAME_MAX HOSTNAME_MAX
 #define NAME_CONTAINER_MAX 64u /* a full Docker id */
 #define NAME_KEY_SIZE 22u
 /* Names of one router; others take WRITER_ENTRIES_MAX entries of ours, tombstones among them. */
@@ -28,13 +29,6 @@ struct name_entry {
 	char hostname[NAME_HOSTNAME_MAX + 1];
 	char container[NAME_CONTAINER_MAX + 1];
 };
-
-/* NULL, or what is wrong with it: labels of 1 to 63 letters, digits, '-' and '_', one last dot is
- * fine.  'out' (NAME_HOSTNAME_MAX + 1 bytes, may be NULL) gets it without the last dot. */
-const char *name_check(const char *text, char *out);
-/* 'name' is 'domain' or below it; both without the last dot. */
-bool name_is_within(const char *name, const char *domain);
-bool name_equal(const char *a, const char *b);
 
 struct names;
 

@@ -64,6 +64,7 @@
  * them, or it would be hundreds of megabytes. Totals count all. */
 #define STATUS_RING_PIECES_MAX 4096u
 #define STATUS_PENDING_MAX 1024u
+#define STATUS_NAMES_MAX 65536u
 /* Address ranges that one router serves at a time: two for dual stack, and room. */
 #define IPAM_STORE_UNIVERSES_MAX 16u
 

@@ -178,6 +178,36 @@ struct status_universe {
 	size_t waiting_for_count;
 };
 
+struct status_name {
+	const char *hostname; /* with the last dot */
+	struct ip_addr address;
+	const char *container;
+	peer_name origin;
+	uint64_t version;
+};
+
+struct status_dns_counter {
+	const char *name; /* metric label */
+	const char *text; /* for people */
+	uint64_t count;
+};
+
+struct status_dns {
+	bool on;
+	const char *domain; /* with the last dot */
+	uint32_t ttl_s;
+	uint64_t own_count; /* names of what lives here */
+	const char **upstreams;
+	size_t upstreams_count;
+	const char **address_texts; /* "172.17.0.1:53": where questions are answered */
+	struct netaddr *addresses;
+	size_t address_texts_count, addresses_count;
+	struct status_name *names; /* all that can be found now */
+	size_t names_count;
+	struct status_dns_counter *counters;
+	size_t counters_count;
+};
+
 struct status_capture {
 	uint64_t received, dropped, interface_dropped;
 };
@@ -241,6 +271,8 @@ struct status {
 	struct cidr *default_subnets; /* at most one of each universe */
 	size_t default_subnets_count;
 
+	struct status_dns dns;
+
 	char **owned; /* texts made by status_text */
 	size_t owned_count;
 };
@@ -274,5 +306,10 @@ void status_universe_add_pending(struct status_universe *u, const char *containe
 				 struct cidr cidr);
 void status_universe_add_waiting(struct status_universe *u, peer_name peer, const char *nickname);
 void status_add_default_subnet(struct status *s, struct cidr subnet);
+
+void status_add_dns_upstream(struct status *s, const char *text);
+void status_add_dns_address(struct status *s, struct netaddr address, const char *text);
+struct status_name *status_add_name(struct status *s);
+void status_add_dns_counter(struct status *s, const char *name, const char *text, uint64_t count);
 
 #endif

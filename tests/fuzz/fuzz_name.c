@@ -39,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	if (flags)
 		return 0;
-	MUST(!name_check(name.hostname, NULL));
+	MUST(!hostname_check(name.hostname, NULL));
 	to_key = writer_over(k, sizeof k);
 	name_entry_key(&name, &to_key);
 	MUST(bytes_equal(writer_bytes(&to_key), e.key));

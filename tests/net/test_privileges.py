@@ -6,7 +6,8 @@ import subprocess
 
 from lab import wait_until
 
-KEPT = {"cap_net_admin": 12, "cap_net_raw": 13, "cap_sys_ptrace": 19, "cap_sys_admin": 21}
+KEPT = {"cap_net_bind_service": 10, "cap_net_admin": 12, "cap_net_raw": 13, "cap_sys_ptrace": 19,
+        "cap_sys_admin": 21}
 GONE = {"cap_chown": 0, "cap_kill": 5, "cap_setuid": 7, "cap_sys_module": 16, "cap_sys_rawio": 17,
         "cap_sys_boot": 22, "cap_sys_time": 25, "cap_mknod": 27}
 

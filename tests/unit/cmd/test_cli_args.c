@@ -131,6 +131,21 @@ static void commands_are_understood(void **state)
 	assert_int_equal(parse("--version", &line, &a, &message), CLI_RUN);
 	assert_int_equal(a.command, CLI_VERSION);
 	assert_int_equal(parse("dns-lookup x", &line, &a, &message), CLI_RUN);
+	assert_int_equal(parse("dns-add 10.2.1.1 fd00::1 c1 -h a.b", &line, &a, &message), CLI_RUN);
+	assert_int_equal(a.ips_count, 2);
+	assert_string_equal(a.container, "c1");
+	assert_string_equal(a.fqdn, "a.b");
+	assert_int_equal(parse("dns-remove 10.2.1.1/24 -h a.b.", &line, &a, &message), CLI_RUN);
+	assert_null(a.container);
+	assert_int_equal(a.ips_count, 1);
+	assert_int_equal(parse("dns-add c1", &line, &a, &message), CLI_RUN);
+	assert_null(a.fqdn);
+	assert_int_equal(parse("attach --without-dns c1", &line, &a, &message), CLI_RUN);
+	assert_false(a.dns);
+	assert_int_equal(parse("attach c1", &line, &a, &message), CLI_RUN);
+	assert_true(a.dns);
+	assert_int_equal(parse("expose -h a.b", &line, &a, &message), CLI_RUN);
+	assert_string_equal(a.fqdn, "a.b");
 	assert_string_equal(text_string(&message), "");
 	text_fini(&message);
 }
@@ -194,7 +209,14 @@ static void every_mistake_is_named(void **state)
 		{ "attach --add-host a:1.2.3.4 c1", CLI_WRONG, "--add-host" },
 		{ "attach --fast c1", CLI_WRONG, "--fast" },
 		{ "detach --without-dns c1", CLI_WRONG, "--without-dns" },
-		{ "expose -h a.b", CLI_WRONG, "a.b" },
+		{ "expose -h a..b", CLI_WRONG, "a..b" },
+		{ "expose -h", CLI_USAGE, "-h" },
+		{ "dns-add", CLI_USAGE, "which container" },
+		{ "dns-add 10.2.1.1", CLI_USAGE, "which name" },
+		{ "dns-add -h a.b", CLI_USAGE, "which container" },
+		{ "dns-add c1 10.2.1.1", CLI_WRONG, "10.2.1.1" },
+		{ "dns-add c1 -h a_b.c!", CLI_WRONG, "c!" },
+		{ "dns-remove c1 --all", CLI_WRONG, "--all" },
 		{ "expose 10.2.1.9", CLI_WRONG, "10.2.1.9" },
 		{ "hide --all", CLI_WRONG, "--all" },
 		{ "status all", CLI_USAGE, "all" },

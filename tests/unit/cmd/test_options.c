@@ -106,6 +106,42 @@ static void all_values_arrive(void **state)
 	weaver_options_fini(&o);
 }
 
+static void dns(void **state)
+{
+	const char *one[] = { "--dns-domain=Foo.Bar.",
+			      "--dns-listen-address=172.17.0.1",
+			      "--dns-listen-address=[fd00::1]:5353",
+			      "--dns-listen-address=:54",
+			      "--dns-listen-address=0.0.0.0:53",
+			      "--dns-ttl=30",
+			      "--dns-fallback-timeout=250ms",
+			      "--resolv-conf=/x" };
+	const char *two[] = { "--no-dns", "--resolv-conf=", "--docker-bridge=" };
+	struct weaver_options o;
+	struct why why;
+
+	(void)state;
+	assert_true(parse(&o, one, NULL, &why));
+	assert_true(o.dns.enabled);
+	assert_string_equal(o.dns.domain, "Foo.Bar.");
+	assert_int_equal(o.dns.addresses_count, 4);
+	assert_int_equal(o.dns.addresses[0].port, 53);
+	assert_int_equal(o.dns.addresses[1].port, 5353);
+	assert_int_equal(o.dns.addresses[2].ip.family, 0);
+	assert_int_equal(o.dns.addresses[3].ip.family, 0);
+	assert_int_equal(o.dns.ttl_s, 30);
+	assert_int_equal(o.dns.fallback_ms, 250);
+	assert_string_equal(o.dns.resolv_conf, "/x");
+	assert_string_equal(o.dns.docker_bridge, "docker0");
+	weaver_options_fini(&o);
+	assert_true(parse(&o, two, NULL, &why));
+	assert_false(o.dns.enabled);
+	assert_null(o.dns.resolv_conf);
+	assert_int_equal(o.dns.ttl_s, 1);
+	assert_int_equal(o.dns.fallback_ms, 5000);
+	weaver_options_fini(&o);
+}
+
 /* Each is refused, and the message holds the text behind it. */
 static const char *const wrong[][2] = {
 	{ "--prot=1", "--prot" },
@@ -160,7 +196,14 @@ static const char *const wrong[][2] = {
 	{ "--ipalloc-init=observer=1", "'observer=1'" },
 	{ "--ipalloc-default-subnet=10.64.0.0/16", "10.64.0.0/16 lies outside" },
 	{ "--ipalloc-default-subnet=fd00::/64", "fd00::/64 lies outside" },
-	{ "--dns-domain=x.", "WeaveDNS" },
+	{ "--dns-domain=a..b", "--dns-domain" },
+	{ "--dns-domain=", "--dns-domain" },
+	{ "--dns-listen-address=localhost:53", "--dns-listen-address" },
+	{ "--dns-listen-address=1.2.3.4:0", "--dns-listen-address" },
+	{ "--dns-ttl=-1", "--dns-ttl" },
+	{ "--dns-fallback-timeout=5", "--dns-fallback-timeout" },
+	{ "--dns-fallback-timeout=2m", "--dns-fallback-timeout" },
+	{ "--docker-bridge=sixteencharacter", "--docker-bridge" },
 	{ "--plugin", "Docker plugin" },
 	{ "host:0", "host:0" },
 	{ "1.2.3.400", "1.2.3.400" },
@@ -422,6 +465,7 @@ int main(void)
 		cmocka_unit_test(nothing_given_gives_the_defaults),
 		cmocka_unit_test(options_and_peers_may_be_mixed),
 		cmocka_unit_test(all_values_arrive),
+		cmocka_unit_test(dns),
 		cmocka_unit_test(every_mistake_is_named),
 		cmocka_unit_test(what_asks_for_nothing_is_accepted),
 		cmocka_unit_test(addresses_come_from_the_usual_range_by_consensus),

@@ -85,23 +85,23 @@ static void host_names(void **state)
 	char out[NAME_HOSTNAME_MAX + 1], label[70];
 
 	(void)state;
-	assert_null(name_check("a.b-c_d.weave.local.", out));
+	assert_null(hostname_check("a.b-c_d.weave.local.", out));
 	assert_string_equal(out, "a.b-c_d.weave.local");
-	assert_non_null(name_check("", out));
-	assert_non_null(name_check(".", out));
-	assert_non_null(name_check("a..b", out));
-	assert_non_null(name_check(".a", out));
-	assert_non_null(name_check("a b", out));
-	assert_non_null(name_check("a\\b", out));
+	assert_non_null(hostname_check("", out));
+	assert_non_null(hostname_check(".", out));
+	assert_non_null(hostname_check("a..b", out));
+	assert_non_null(hostname_check(".a", out));
+	assert_non_null(hostname_check("a b", out));
+	assert_non_null(hostname_check("a\\b", out));
 	memset(label, 'x', sizeof label);
 	label[64] = '\0';
-	assert_non_null(name_check(label, out));
+	assert_non_null(hostname_check(label, out));
 	label[63] = '\0';
-	assert_null(name_check(label, out));
-	assert_true(name_is_within("a.Weave.local", "weave.LOCAL"));
-	assert_true(name_is_within("weave.local", "weave.local"));
-	assert_false(name_is_within("aweave.local", "weave.local"));
-	assert_false(name_is_within("local", "weave.local"));
+	assert_null(hostname_check(label, out));
+	assert_true(hostname_is_within("a.Weave.local", "weave.LOCAL"));
+	assert_true(hostname_is_within("weave.local", "weave.local"));
+	assert_false(hostname_is_within("aweave.local", "weave.local"));
+	assert_false(hostname_is_within("local", "weave.local"));
 }
 
 int main(void)

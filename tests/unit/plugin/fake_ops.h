@@ -17,6 +17,7 @@ struct fake {
 	enum why_reason refuse; /* refuse with this reason; WHY_NONE: do it */
 	size_t peers_count;	/* extra peers, to make the report large */
 	bool ipam;		/* has it */
+	bool dns;		/* has it */
 	const char *says;	/* the text of answers without addresses */
 	bool hold;		/* answers wait in 'held' */
 	void (*on_cancel)(void *ctx);
@@ -41,6 +42,8 @@ static inline void fake_status(void *ctx, struct status *s)
 		sample_ipam(s);
 		sample_troubled_ipam(s);
 	}
+	if (f->dns)
+		sample_dns(s);
 	for (size_t i = 0; i < f->peers_count; i++) {
 		struct status_peer *p = status_add_peer(s);
 
@@ -136,12 +139,14 @@ static inline void fake_detach(void *ctx, const struct api_attach *r, struct api
 }
 
 static inline void fake_expose(void *ctx, const struct api_wants *wants, bool masquerade,
-			       struct api_reply *reply)
+			       const char *fqdn, struct api_reply *reply)
 {
 	struct fake *f = ctx;
 	struct api_addresses done;
 
 	text_add(&f->calls, "expose %d", masquerade);
+	if (fqdn)
+		text_add(&f->calls, " as %s", fqdn);
 	done = fake_wants(f, wants);
 	fake_reply(f, reply, &done);
 }
@@ -286,6 +291,31 @@ static inline void fake_stop(void *ctx)
 	text_add_string(&((struct fake *)ctx)->calls, "stop\n");
 }
 
+static inline bool fake_has_dns(void *ctx)
+{
+	return ((struct fake *)ctx)->dns;
+}
+
+static inline bool fake_put_name(void *ctx, const char *id, const char *fqdn,
+				 struct ip_addr address, struct why *why)
+{
+	struct fake *f = ctx;
+	char text[IP_TEXT_SIZE];
+
+	text_add(&f->calls, "name %s %s %s\n", id, fqdn, ip_text(address, text));
+	return fake_verdict(f, why);
+}
+
+static inline void fake_remove_names(void *ctx, const char *id, const char *fqdn,
+				     const struct ip_addr *address)
+{
+	struct fake *f = ctx;
+	char text[IP_TEXT_SIZE];
+
+	text_add(&f->calls, "unname %s %s %s\n", id ? id : "-", fqdn ? fqdn : "-",
+		 address ? ip_text(*address, text) : "-");
+}
+
 static inline struct api_ops fake_ops(struct fake *f)
 {
 	return (struct api_ops){ .ctx = f,
@@ -307,6 +337,9 @@ static inline struct api_ops fake_ops(struct fake *f)
 				 .prime = fake_prime,
 				 .remove_peer = fake_remove_peer,
 				 .hand_over = fake_hand_over,
+				 .has_dns = fake_has_dns,
+				 .put_name = fake_put_name,
+				 .remove_names = fake_remove_names,
 				 .password = fake_password,
 				 .log_level = fake_log_level,
 				 .stop = fake_stop };

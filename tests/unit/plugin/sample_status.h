@@ -187,4 +187,36 @@ static inline void sample_status(struct status *s)
 	status_add_drop(s, "looped", "came back", 0);
 }
 
+static inline void sample_dns(struct status *s)
+{
+	static const struct {
+		const char *hostname, *ip, *container;
+		peer_name origin;
+	} names[] = {
+		{ "web.weave.local.", "10.2.1.2", "c2", 2 },
+		{ "A.sub.weave.local.", "fd00::1", "0123456789abcdef", 1 },
+		{ "web.weave.local.", "10.2.1.1", "weave:extern", 1 },
+		{ "x.elsewhere.", "10.2.1.9", "c9", 3 },
+	};
+	struct netaddr at = { .port = 53 };
+
+	s->dns.on = true;
+	s->dns.domain = "weave.local.";
+	s->dns.ttl_s = 1;
+	s->dns.own_count = 2;
+	ip_parse("172.17.0.1", &at.ip);
+	status_add_dns_address(s, at, "172.17.0.1:53");
+	status_add_dns_upstream(s, "10.0.0.53");
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		struct status_name *n = status_add_name(s);
+
+		*n = (struct status_name){ .hostname = names[i].hostname,
+					   .container = names[i].container,
+					   .origin = names[i].origin,
+					   .version = 1 };
+		ip_parse(names[i].ip, &n->address);
+	}
+	status_add_dns_counter(s, "local", "answers of our own", 7);
+}
+
 #endif

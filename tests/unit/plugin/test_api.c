@@ -123,6 +123,47 @@ static void good_requests_are_carried_out(void **state)
 	check_all(&f, rows, ARRAY_COUNT(rows));
 }
 
+static void names(void **state)
+{
+	static const struct row rows[] = {
+		{ "GET", "/status/dns", NULL, 200,
+		  "A.sub        fd00::1         0123456789ab 00:00:00:00:00:01\n"
+		  "web          10.2.1.1        weave:extern 00:00:00:00:00:01\n"
+		  "web          10.2.1.2        c2           00:00:00:00:00:02\n"
+		  "x.elsewhere. 10.2.1.9        c9           00:00:00:00:00:03\n",
+		  "" },
+		{ "GET", "/status", NULL, 200,
+		  "        Service: dns\n         Domain: weave.local.\n       Upstream: "
+		  "10.0.0.53\n"
+		  "            TTL: 1\n        Entries: 4\n        Address: 172.17.0.1:53\n",
+		  "" },
+		{ "GET", "/report?format={{len+.DNS.Entries}}", NULL, 200, "4", "" },
+		{ "GET", "/metrics", NULL, 200, "\nweave_dns_entries 2\n", "" },
+		{ "GET", "/metrics", NULL, 200, "\nweave_dns_local_total 7\n", "" },
+		{ "GET", "/name", NULL, 200, "\"Hostname\": \"A.sub.weave.local.\"", "" },
+		{ "GET", "/domain", NULL, 200, "weave.local.", "" },
+		{ "GET", "/dns-address", NULL, 200, "172.17.0.1", "" },
+		{ "GET", "/dns-address-port", NULL, 200, "172.17.0.1:53", "" },
+		{ "PUT", "/name/c1/10.2.1.1?fqdn=a.weave.local", NULL, 204, "",
+		  "name c1 a.weave.local 10.2.1.1\n" },
+		{ "PUT", "/name/_/fd00::1", "fqdn=a.weave.local.&check-alive=true", 204, "",
+		  "name fd00::1 a.weave.local. fd00::1\n" },
+		{ "DELETE", "/name/c1/10.2.1.1", NULL, 204, "", "unname c1 - 10.2.1.1\n" },
+		{ "DELETE", "/name/c1?fqdn=a.b", NULL, 204, "", "unname c1 a.b -\n" },
+		{ "DELETE", "/name?fqdn=a.b", NULL, 204, "", "unname - a.b -\n" },
+		{ "PUT", "/name/c1/10.2.1.1", NULL, 400, "fqdn is missing", "" },
+		{ "PUT", "/name/c1/10.2.1?fqdn=a", NULL, 400, "no IP address", "" },
+		{ "PUT", "/name/c%201/10.2.1.1?fqdn=a", NULL, 400, "blanks", "" },
+		{ "DELETE", "/name/c1/x", NULL, 400, "no IP address", "" },
+		{ "POST", "/expose", "address=10.2.1.254/24&fqdn=h.weave.local", 200, "10.2.1.254",
+		  "expose 1 as h.weave.local 10.2.1.254/24\n" },
+	};
+	struct fake f = { .refuse = WHY_NONE, .dns = true };
+
+	(void)state;
+	check_all(&f, rows, ARRAY_COUNT(rows));
+}
+
 static void bad_requests_do_nothing_and_say_why(void **state)
 {
 	static const struct row rows[] = {
@@ -579,6 +620,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(good_requests_are_carried_out),
+		cmocka_unit_test(names),
 		cmocka_unit_test(bad_requests_do_nothing_and_say_why),
 		cmocka_unit_test(subnets_are_asked_for),
 		cmocka_unit_test(without_ipam_nobody_chooses),
