@@ -87,6 +87,21 @@ static void op_attachments(void *ctx, struct api_attachments *out)
 	mem_free(list);
 }
 
+static bool op_attached_as(void *ctx, const char *netns, char *id)
+{
+	const struct detach_request who = { .netns = netns };
+	struct attachment *a = mem_new(1, sizeof *a);
+	struct daemon *d = ctx;
+	struct why unused;
+	bool found = attach_find(d->net, &d->bridge, &d->attached, &who, a, &unused) == 0;
+
+	_Static_assert(sizeof a->id <= API_ID_SIZE, "room for the id");
+	if (found)
+		strcpy(id, a->id);
+	mem_free(a);
+	return found;
+}
+
 static void op_log_level(void *ctx, enum log_level level)
 {
 	struct daemon *d = ctx;
@@ -111,6 +126,7 @@ struct api_ops daemon_api_ops(struct daemon *d)
 		.expose = control_expose,
 		.hide = control_hide,
 		.attachments = op_attachments,
+		.attached_as = op_attached_as,
 		.has_ipam = control_has_ipam,
 		.allocate = control_allocate,
 		.claim = control_claim,

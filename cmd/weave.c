@@ -214,11 +214,15 @@ static int ps(const struct cli_args *a)
 	text_add_string(&path, "/ps");
 	for (size_t i = 0; i < a->rest_count; i++) {
 		const char *id = a->rest[i];
+		bool found = strcmp(id, "weave:expose") != 0 &&
+			     cli_container_find(id, &container, &message);
 
-		if (strcmp(id, "weave:expose") != 0 && cli_container_find(id, &container, &message))
-			id = container.id;
 		text_add_string(&path, i ? "&id=" : "?id=");
-		cli_percent_encode(&path, id);
+		cli_percent_encode(&path, found ? container.id : id);
+		if (found) {
+			text_add_string(&path, "&netns=");
+			cli_percent_encode(&path, container.netns);
+		}
 	}
 	result = get(a, text_string(&path));
 	text_fini(&path);

@@ -5,6 +5,7 @@ void addresses_init(struct addresses *a, uint64_t seed)
 {
 	a->hash_key = (struct hash_key){ seed, ~seed };
 	list_init(&a->dying);
+	list_init(&a->disputed);
 	a->last = mem_new(1, sizeof *a->last);
 }
 
@@ -82,6 +83,7 @@ struct address *address_add(struct ipam *i, struct bytes container, uint64_t off
 	a->container_size = (uint32_t)container.size;
 	memcpy(a->container, container.data, container.size);
 	list_init(&a->by_death);
+	list_init(&a->by_dispute);
 	table_insert(&i->addresses.by_offset, &a->by_offset, offset_hash(offset));
 	table_insert(&i->addresses.by_container, &a->by_container, container_hash(i, container));
 	if (!space_use(&i->space, offset))
@@ -108,10 +110,13 @@ void address_set_disputed(struct ipam *i, struct address *a, bool disputed)
 	if (a->disputed == disputed)
 		return;
 	a->disputed = disputed;
-	if (disputed)
+	list_remove(&a->by_dispute);
+	if (disputed) {
+		list_append(&i->addresses.disputed, &a->by_dispute);
 		i->addresses.disputed_count++;
-	else
+	} else {
 		i->addresses.disputed_count--;
+	}
 }
 
 void address_revive(struct ipam *i, struct address *a)

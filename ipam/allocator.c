@@ -500,8 +500,19 @@ static bool concerns_us(const struct ipam *i, const struct run *run)
 
 static bool merge(struct ipam *i, const struct run *run)
 {
-	if (ring_merge(&i->ring, run, &i->changes) != RING_CHANGED)
+	enum ring_result result = ring_merge(&i->ring, run, &i->changes);
+
+	if (result == RING_FULL && !i->ring_is_full)
+		log_warning(i->log,
+			    "the range is in too many pieces (%zu): what else others tell of it is "
+			    "not taken",
+			    ring_count(&i->ring));
+	i->ring_is_full = result == RING_FULL || (i->ring_is_full && result == RING_SAME);
+	if (result != RING_CHANGED)
 		return false;
+	/* One may wait for room. */
+	if (i->changes.removed_count > i->changes.inserted_count)
+		i->takeovers.dirty = true;
 	save_changes(i);
 	return true;
 }

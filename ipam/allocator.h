@@ -99,7 +99,7 @@ struct address {
 	bool dying;
 	struct mono due; /* when dying: then it is free */
 	struct table_link by_offset, by_container;
-	struct list by_death;
+	struct list by_death, by_dispute;
 	uint32_t container_size;
 	uint8_t container[];
 };
@@ -115,7 +115,8 @@ struct addresses {
 	struct hash_key hash_key;
 	struct hashed_container *last; /* a memory of lookups that change nothing else */
 	struct table by_offset, by_container;
-	struct list dying; /* by due */
+	struct list dying;    /* by due */
+	struct list disputed; /* those that waited longest for being claimed first */
 	size_t disputed_count, dying_count;
 };
 
@@ -412,6 +413,7 @@ struct ipam {
 	struct edits edits;
 	struct served *served; /* by the store's kinds; the first universe owns it */
 	struct space space;
+	bool ring_is_full; /* and that was said */
 	uint64_t disputes, asked, granted, refused;
 	struct mono join_due;
 	struct outgoing out;

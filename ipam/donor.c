@@ -89,7 +89,7 @@ void donor_on_ask(struct ipam *i, peer_name from, const struct ipam_message *m)
 	p->last_ask = m->id;
 	if (!ipam_ready(i))
 		refuse(i, from, m, REFUSAL_NOT_READY, bytes_of(NULL, 0));
-	else if (ring_count(&i->ring) > RING_RUNS_MAX / 2)
+	else if (ring_count(&i->ring) > i->ring.runs_max / 2)
 		refuse(i, from, m, REFUSAL_FULL, bytes_of(NULL, 0));
 	else if (choose(i, m->span, &gift))
 		give(i, from, m, gift);

@@ -323,18 +323,20 @@ static bool is_disputed(const struct ipam *i, uint64_t offset)
 	return a && a->disputed;
 }
 
+/* Each in its turn: some may never succeed. */
 static void claim_disputed(struct ipam *i)
 {
-	struct span rest = { 0, i->config.universe.size };
-	unsigned claims = 0;
-	uint64_t at;
+	size_t claims = i->addresses.disputed_count;
 
-	for (; claims < DISPUTE_CLAIMS_MAX && space_next_used(&i->space, rest, &at);
-	     rest.start = at + 1) {
-		if (!is_disputed(i, at))
-			continue;
-		hunger_get(i, (struct span){ at, at + 1 })->dispute = true;
-		claims++;
+	if (claims > DISPUTE_CLAIMS_MAX)
+		claims = DISPUTE_CLAIMS_MAX;
+	for (; claims > 0; claims--) {
+		struct address *a = list_entry(i->addresses.disputed.next, struct address,
+					       by_dispute);
+
+		hunger_get(i, (struct span){ a->offset, a->offset + 1 })->dispute = true;
+		list_remove(&a->by_dispute);
+		list_append(&i->addresses.disputed, &a->by_dispute);
 	}
 }
 

@@ -58,7 +58,7 @@ bool run_clip(const struct run *run, uint64_t start, uint64_t end, struct run *p
 
 void ring_init(struct ring *r, uint64_t size)
 {
-	*r = (struct ring){ .size = size };
+	*r = (struct ring){ .size = size, .runs_max = RING_RUNS_MAX };
 }
 
 void ring_fini(struct ring *r)
@@ -255,7 +255,7 @@ static enum ring_result apply(struct ring *r, const struct ring_changes *c)
 {
 	if (c->removed_count == 0 && c->inserted_count == 0)
 		return RING_SAME;
-	if (ring_count(r) - c->removed_count + c->inserted_count > RING_RUNS_MAX)
+	if (ring_count(r) - c->removed_count + c->inserted_count > r->runs_max)
 		return RING_FULL;
 	for (size_t i = 0; i < c->removed_count; i++) {
 		run_map_remove(&r->map, c->removed[i].start);
@@ -281,7 +281,7 @@ static bool merge_simply(struct ring *r, const struct run *run, struct ring_chan
 		*result = RING_SAME;
 		return true;
 	}
-	if ((!same_span && o && o->start < run->end) || ring_count(r) == RING_RUNS_MAX)
+	if ((!same_span && o && o->start < run->end) || ring_count(r) >= r->runs_max)
 		return false;
 	if (joins(run_map_before(&r->map, at), run) ||
 	    joins(run, same_span ? run_map_get(&r->map, run_map_next(&r->map, at)) : o))
@@ -375,6 +375,6 @@ void ring_check(const struct ring *r)
 		before = run;
 		count++;
 	}
-	MUST(count == ring_count(r) && count <= RING_RUNS_MAX);
+	MUST(count == ring_count(r) && count <= r->runs_max);
 	MUST(again.digest.high == r->digest.high && again.digest.low == r->digest.low);
 }

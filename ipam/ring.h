@@ -19,7 +19,8 @@
 #define RING_VERSION_MAX 0x7fffffffu /* of epoch and of counter */
 
 struct ring {
-	uint64_t size; /* offsets 0 .. size - 1 */
+	uint64_t size;	 /* offsets 0 .. size - 1 */
+	size_t runs_max; /* RING_RUNS_MAX; less in tests */
 	struct run_map map;
 	struct hash128 digest; /* XOR over all runs, with a published key */
 };
@@ -33,7 +34,7 @@ struct ring_changes {
 enum ring_result {
 	RING_SAME,    /* nothing new */
 	RING_CHANGED, /* see the changes */
-	RING_FULL,    /* would have more than RING_RUNS_MAX runs: unchanged */
+	RING_FULL,    /* would have more than runs_max runs: unchanged */
 };
 
 int owner_compare(struct owner a, struct owner b);

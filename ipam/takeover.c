@@ -568,6 +568,24 @@ static void clear_marks(struct ipam *i, const struct takeover *t, uint64_t *kept
 	mem_free(old);
 }
 
+/* Each address that is given back cuts a piece in three. */
+static bool has_room(struct ipam *i, struct takeover *t)
+{
+	bool room = t->live_count <= (i->ring.runs_max - ring_count(&i->ring)) / 2;
+	char name[PEER_NAME_TEXT_SIZE];
+	struct why why;
+
+	if (room || !t->request)
+		return room;
+	why_set(&why, WHY_LIMIT,
+		"the range is in too many pieces to give %zu addresses of %s to those who use "
+		"them: the rest stays unused until there are fewer",
+		t->live_count, peer_name_text(t->victim, name));
+	out_no(i, t->request, &why);
+	t->request = 0;
+	return room;
+}
+
 static void confirm(struct ipam *i, struct takeover *t)
 {
 	char name[PEER_NAME_TEXT_SIZE];
@@ -600,7 +618,7 @@ void takeovers_step(struct ipam *i)
 		struct takeover *t = list_entry(l, struct takeover, link);
 
 		next = l->next;
-		if (ask_all(i, t))
+		if (ask_all(i, t) && has_room(i, t))
 			confirm(i, t);
 	}
 }

@@ -46,10 +46,13 @@ static struct span everything(const struct address_range *r)
 /* The name of 'id' in the universes, with the mark or without it. */
 static struct bytes named(const char *id, bool attached, char *room)
 {
-	int n = snprintf(room, ID_SIZE, "%s%s", id, attached ? "" : API_MARK);
+	size_t size = strlen(id);
 
-	MUST(n > 0 && (size_t)n < ID_SIZE);
-	return bytes_of(room, (size_t)n);
+	MUST(size > 0 && size < API_ID_SIZE);
+	memcpy(room, id, size + 1);
+	if (!attached)
+		memcpy(room + size, API_MARK, sizeof API_MARK);
+	return bytes_of(room, attached ? size : size + sizeof API_MARK - 1);
 }
 
 static bool holds_any(const struct address_service *s, struct bytes name)
@@ -137,7 +140,7 @@ static bool tell_others(const struct address_job *job, const struct address_part
 		struct address_job *other = list_entry(l, struct address_job, link);
 
 		if (other == job || other->state == ADDRESS_JOB_FAILED ||
-		    strcmp(other->container, job->container) != 0)
+		    !bytes_equal(container_of_job(other), container_of_job(job)))
 			continue;
 		for (size_t i = 0; i < other->parts_count; i++) {
 			struct address_part *o = &other->parts[i];
@@ -740,7 +743,8 @@ bool address_found(struct address_service *s, const char *id, struct ip_addr ip,
 static bool is_waited_for(const struct address_service *s, const char *id)
 {
 	for (struct list *l = s->jobs.next; l != &s->jobs; l = l->next)
-		if (strcmp(list_entry(l, struct address_job, link)->container, id) == 0)
+		if (bytes_equal(container_of_job(list_entry(l, struct address_job, link)),
+				bytes_of(id, strlen(id))))
 			return true;
 	return false;
 }

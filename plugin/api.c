@@ -289,18 +289,20 @@ static bool id_matches(const char *id, const char *wanted)
 	       (length >= 12 && strlen(id) == 64 && strncmp(id, wanted, length) == 0);
 }
 
+/* By the id, or by a namespace that is attached under it: a container may share another's. */
 static bool is_wanted(const struct exchange *x, const char *id)
 {
-	bool any = false;
-
 	for (size_t i = 0; i < x->query.count; i++) {
-		if (strcmp(x->query.list[i].name, "id") != 0)
-			continue;
-		if (id_matches(id, x->query.list[i].value))
+		const char *value = x->query.list[i].value;
+		char shared[API_ID_SIZE];
+
+		if (strcmp(x->query.list[i].name, "id") == 0
+			    ? id_matches(id, value)
+			    : x->ops->attached_as(x->ops->ctx, value, shared) &&
+				      strcmp(id, shared) == 0)
 			return true;
-		any = true;
 	}
-	return !any;
+	return x->query.count == 0;
 }
 
 /* The host's own line comes first. */
@@ -403,7 +405,7 @@ static const struct route routes[] = {
 	{ "POST", "/expose", post_expose, 0, "address skipNAT fqdn " },
 	{ "POST", "/expose/{}/{}", post_expose_path, 0, "skipNAT fqdn " },
 	{ "DELETE", "/expose", delete_expose, 0, "address " },
-	{ "GET", "/ps", get_ps, 0, "id " },
+	{ "GET", "/ps", get_ps, 0, "id netns " },
 	{ "GET", "/password", get_password, 0, "" },
 	{ "POST", "/password", post_password, 0, "action password force " },
 	{ "POST", "/log-level", post_log_level, 0, "level " },

@@ -21,7 +21,8 @@
 
 #define ADDRESS_RANGES_MAX 2u /* one of IPv4 and one of IPv6 */
 #define ADDRESS_PARTS_MAX (2u * API_ADDRESSES_MAX)
-#define API_MARK " (api)"
+/* Behind the id, so that a text of the whole shows the id only. */
+#define API_MARK "\0api"
 
 struct address_range {
 	struct ipam *ipam; /* borrowed */

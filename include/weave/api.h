@@ -163,6 +163,9 @@ struct api_ops {
 
 	/* All attachments; the bridge's own addresses as API_EXPOSE_ID, if it has any. */
 	void (*attachments)(void *ctx, struct api_attachments *out);
+	/* The id under which what lives in this namespace is attached, of API_ID_SIZE bytes; false:
+	 * nothing is. */
+	bool (*attached_as)(void *ctx, const char *netns, char *id);
 
 	/* False: this router runs no IPAM, and no operation from here to hand_over is called.
 	 * Subnets are networks of at least 4 addresses; NULL is the default subnet. */

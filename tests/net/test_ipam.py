@@ -196,6 +196,7 @@ def test_one_container_by_two_names(lab):
     # nsenter has to get there first.
     wait_until(5, lambda: same_network(inside.pid, c), "the process is in the container")
     assert host.weave("attach", "net:10.33.0.0/24", inside.pid).split() == ["10.33.0.1"]
+    assert host.weave("ps", inside.pid) == host.weave("ps", c.name) != ""
     assert holders(host) == {c.name: ["10.32.0.1/16", "10.33.0.1/16"]}
     assert host.weave("detach", "net:default", inside.pid).split() == ["10.32.0.1"]
     assert holders(host) == {c.name: ["10.33.0.1/16"]}

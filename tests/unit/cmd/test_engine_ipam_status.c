@@ -104,7 +104,7 @@ static void a_vote_names_whom_it_waits_for(void **state)
 		for (unsigned b = 0; b < 4; b++)
 			world_cut(w, a, b, a != b && (a > 1 || b > 1)); /* 0 and 1 only */
 	world_allocate(w, 0, "c");
-	world_claim(w, 0, "d (api)", 5);
+	world_claim(w, 0, "d", 5);
 	world_run(w, 30000);
 	u = look(&v, w, 0);
 	assert_string_equal(u->phase, "waiting for votes");

@@ -736,6 +736,14 @@ static uint64_t remove_peer(struct world *w, unsigned n, peer_name victim, bool 
 	return request;
 }
 
+static bool hunger_is_there(const struct ipam *i, uint64_t offset)
+{
+	for (struct list *l = i->requests.hungers.next; l != &i->requests.hungers; l = l->next)
+		if (list_entry(l, struct hunger, link)->want.start == offset)
+			return true;
+	return false;
+}
+
 static void a_dead_peers_space_comes_back(void **state)
 {
 	struct world *w = three_with_space(20);
@@ -940,6 +948,64 @@ static void live_peers_are_not_removed_by_accident(void **state)
 	assert_true(w->hosts[1].last.ok);
 	assert_int_equal(world_owner(w, 0, 1), 0x0a);
 	assert_int_equal(world_owner(w, 0, 2), 0x0b);
+	world_free(w);
+}
+
+/* There must be room for the addresses that go back to those who use them, each in a piece of its
+ * own: without it nothing is used, and whoever asked is told. */
+static void a_takeover_needs_room_for_what_it_gives_back(void **state)
+{
+	struct world *w = three_with_space(30);
+	struct ring *ring;
+
+	(void)state;
+	ring = &w->hosts[1].ipam->ring;
+	ring->runs_max = ring_count(ring) + 1;
+	remove_peer(w, 1, 0x0a, true);
+	world_run(w, 5000);
+	assert_false(w->hosts[1].last.ok);
+	assert_non_null(strstr(w->hosts[1].text, "too many pieces"));
+	assert_false(may_use(&w->hosts[1], 3));
+	assert_int_not_equal(w->hosts[1].ipam->takeovers.marks_count, 0);
+	ring->runs_max++;
+	remove_peer(w, 1, 0x0a, true);
+	world_run(w, 5000);
+	assert_true(w->hosts[1].last.ok);
+	assert_true(may_use(&w->hosts[1], 3));
+	assert_int_equal(world_owner(w, 0, 1), 0x0a);
+	world_free(w);
+}
+
+/* More than one round of claims: each has its turn, though the first are refused again and again.
+ */
+static void every_disputed_address_is_claimed_in_its_turn(void **state)
+{
+	struct world *w = world_new(31, 2, "10.32.0.0/24", IPAM_CONSENSUS, 1);
+	struct ipam *i;
+
+	(void)state;
+	w->hosts[1].config.mode = IPAM_OBSERVER;
+	world_start_all(w);
+	world_allocate(w, 0, "first");
+	world_run(w, 5000);
+	i = w->hosts[1].ipam;
+	for (uint64_t n = 0; n < DISPUTE_CLAIMS_MAX + 20; n++) {
+		char name[8];
+
+		snprintf(name, sizeof name, "c%u", (unsigned)n);
+		assert_true(ipam_found(i, bytes_of(name, strlen(name)), 10 + n, w->now));
+	}
+	world_drain(w, 1);
+	assert_int_equal(i->addresses.disputed_count, DISPUTE_CLAIMS_MAX + 20);
+	/* Nobody answers. */
+	world_cut(w, 0, 1, true);
+	world_tick(w, IPAM_RETRY_MS);
+	world_tick(w, IPAM_RETRY_MS);
+	for (uint64_t n = 0; n < DISPUTE_CLAIMS_MAX + 20; n++)
+		assert_true(hunger_is_there(i, 10 + n));
+	world_cut(w, 0, 1, false);
+	world_run(w, 60000);
+	assert_int_equal(i->addresses.disputed_count, 0);
 	world_free(w);
 }
 
@@ -1299,6 +1365,8 @@ int main(void)
 		cmocka_unit_test(two_operators_at_once),
 		cmocka_unit_test(live_peers_are_not_removed_by_accident),
 		cmocka_unit_test(a_removed_peer_returns),
+		cmocka_unit_test(a_takeover_needs_room_for_what_it_gives_back),
+		cmocka_unit_test(every_disputed_address_is_claimed_in_its_turn),
 		cmocka_unit_test(a_lost_disk_is_another_owner),
 		cmocka_unit_test(the_lost_store_of_a_living_peer_is_removed_by_another),
 		cmocka_unit_test(a_restored_snapshot_is_noticed),

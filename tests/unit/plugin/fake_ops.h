@@ -258,6 +258,13 @@ static inline void fake_attachments(void *ctx, struct api_attachments *out)
 	a->mac = mac_from_u64(3);
 }
 
+static inline bool fake_attached_as(void *ctx, const char *netns, char *id)
+{
+	(void)ctx;
+	strcpy(id, "c1");
+	return strcmp(netns, "/shared") == 0;
+}
+
 static inline void fake_default_subnets(void *ctx, struct api_addresses *out)
 {
 	(void)ctx;
@@ -327,6 +334,7 @@ static inline struct api_ops fake_ops(struct fake *f)
 				 .expose = fake_expose,
 				 .hide = fake_hide,
 				 .attachments = fake_attachments,
+				 .attached_as = fake_attached_as,
 				 .has_ipam = fake_has_ipam,
 				 .allocate = fake_allocate,
 				 .claim = fake_claim,

@@ -435,6 +435,7 @@ static void addresses_asked_for_by_programs_stay(void **state)
 	struct fixture *f = begin(false);
 	struct api_wants none = { .count = 0 };
 	struct api_attachments owned = { .count = 0 };
+	struct address_job *job;
 	struct ip_addr ip;
 	struct why why = { 0 };
 
@@ -445,6 +446,11 @@ static void addresses_asked_for_by_programs_stay(void **state)
 	address_mark_living(&f->service, nobody_lives, NULL, f->now);
 	run(f, IPAM_GRACE_MS + 1000);
 	assert_string_equal(held(f, "p1"), "10.32.0.1/24");
+	/* How they are kept is nobody's business. */
+	job = get(f, "other", "10.32.0.1/24", NULL, NULL);
+	assert_int_equal(job->state, ADDRESS_JOB_FAILED);
+	assert_string_equal(job->why.text, "10.32.0.1 is in use here by p1");
+	address_job_undo(job, f->now);
 	/* An attachment finds them, and they keep their kind. */
 	address_job_keep(get(f, "p1", NULL, NULL, NULL));
 	assert_string_equal(held(f, "p1"), "10.32.0.1/24");
