@@ -18,8 +18,8 @@ import statistics
 import time
 import urllib.parse
 
-import benchlib
-from benchlib import lab
+from harness import machine
+import lab
 
 
 class Connection(http.client.HTTPConnection):
@@ -82,8 +82,8 @@ def body():
     parser.add_argument("--samples", type=int, default=20)
     options = parser.parse_args()
     counts = [int(n) for n in options.counts.split(",")]
-    m = benchlib.machine()
-    benchlib.print_machine(m)
+    m = machine.describe()
+    machine.print_machine(m)
     rows = []
     with lab.Lab() as laboratory:
         host = laboratory.lan().host("h0")
@@ -98,8 +98,8 @@ def body():
                 done += 1
             time.sleep(0.5)
             rows.append(measure(router, paths, count, options.samples))
-    benchlib.save("attach", m, rows)
+    machine.save("attach", m, rows)
 
 
 if __name__ == "__main__":
-    benchlib.main(body)
+    machine.main(body)
