@@ -54,8 +54,8 @@ LIBS += $(LIBCRYPTO)
 CPPFLAGS += $(if $(LIBCRYPTO),,-DWEAVE_WITHOUT_LIBCRYPTO)
 
 FOLDERS := base gossip ipam router plugin net dns cmd
-PROGRAMS := weaver weave
-MAINS := $(PROGRAMS:%=cmd/%.c)
+PROGRAMS := weaver weave weave-plugin
+MAINS := cmd/weaver.c cmd/weave.c cmd/plugin.c
 # weave (the CLI) speaks HTTP to the router and shares only the base with it.
 LIBS_weave := -lcurl -ljansson -lresolv
 
@@ -100,6 +100,11 @@ CLI_OBJECTS := $(patsubst %.c,$(O)/%.o,$(sort $(wildcard cmd/cli_*.c)) cmd/optio
 $(BIN)/weave: $(O)/cmd/weave.o $(CLI_OBJECTS) $(call lib,base)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_weave)
+
+# What Docker talks to: the codec of its protocol, an HTTP server, and no router.
+$(BIN)/weave-plugin: $(O)/cmd/plugin.o $(call archives,plugin)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcurl -lmicrohttpd -ljansson -lpthread
 
 # --- kernel programs -----------------------------------------------------------------------
 # One object of all, embedded into the router as a header that libbpf's tool makes.  Only the
@@ -168,6 +173,8 @@ test-net: all
 	@python3 tests/run.py net
 test-vm: all
 	@python3 tests/run.py vm
+test-docker: all
+	@python3 tests/run.py docker
 sim:
 	@python3 tests/run.py sim
 soak:
@@ -192,7 +199,7 @@ microbench:
 PREFIX ?= /usr/local
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man8
-	install -m 755 bin/weave bin/weaver $(DESTDIR)$(PREFIX)/bin/
+	install -m 755 bin/weave bin/weaver bin/weave-plugin $(DESTDIR)$(PREFIX)/bin/
 	install -m 644 docs/man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8/
 clean:
 	rm -rf $(BUILD) bin

@@ -378,8 +378,12 @@ static bool is_listed(void *ctx, const char *id)
 
 static void found(struct daemon *d, const char *id, struct cidr cidr, struct mono now)
 {
-	char text[CIDR_TEXT_SIZE];
+	char text[CIDR_TEXT_SIZE], holder[API_ID_SIZE];
 
+	/* Docker asked for the address before it made the endpoint: one id each. */
+	if (docker_is_port_id(id) && address_holder(&d->addresses, cidr.ip, holder) &&
+	    docker_is_port_id(holder))
+		return;
 	if (!address_found(&d->addresses, id, cidr.ip, now))
 		log_warning(&d->log,
 			    "%s has %s on its interface, which another container of this host "

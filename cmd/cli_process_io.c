@@ -20,6 +20,7 @@
 #include <weave/text.h>
 
 #include "cli_http_io.h"
+#include "cli_plugin_io.h"
 #include "options.h"
 
 #define EXIT_RUNNING 3 /* of a launch while the router runs */
@@ -452,6 +453,8 @@ static int launch(struct weaver_options *o, const char *const *args, size_t args
 	if (hidden && open_log(&l, o->run_dir) &&
 	    start_weaver(&l, o->run_dir, o->state_dir, kept, kept_count))
 		result = wait_until_ready(&l);
+	if (result == 0)
+		result = cli_plugin_start(o);
 	mem_free(kept);
 	if (l.password_fd >= 0)
 		close(l.password_fd);
@@ -652,6 +655,7 @@ int cli_reset(const char *run_dir, const char *state_dir, bool force)
 	}
 	result = cli_stop(run_dir);
 	if (result == 0) {
+		cli_plugin_stop(run_dir);
 		argv = weaver_arguments(run_dir, state_dir,
 					(const char *const[]){ "--reset", NULL }, NULL, 0);
 		result = run_weaver(argv);

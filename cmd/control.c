@@ -8,6 +8,7 @@
 #include <weave/sockaddr_io.h>
 
 #include "dns.h"
+#include "docker.h"
 #include "engine_status.h"
 
 static void op_status(void *ctx, struct status *s)
@@ -141,6 +142,7 @@ struct api_ops daemon_api_ops(struct daemon *d)
 		.put_name = control_put_name,
 		.remove_names = control_remove_names,
 		.password = daemon_password,
+		.docker = control_docker,
 		.log_level = op_log_level,
 		.stop = op_stop,
 	};

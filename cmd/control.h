@@ -28,6 +28,13 @@ void control_prime(void *ctx, struct api_reply *reply);
 void control_remove_peer(void *ctx, const char *peer, bool force, struct api_reply *reply);
 void control_hand_over(void *ctx, bool force, struct api_reply *reply);
 
+/* Gets one address that 'id' keeps until it is given back.  'done' is called once: with the job,
+ * DONE or FAILED, or with NULL when whoever waits for 'reply' has gone away; only in the first two
+ * cases it ends the reply. */
+void control_get_address(struct daemon *d, const char *id, const struct api_want *want,
+			 struct api_reply *reply,
+			 void (*done)(void *ctx, const struct address_job *job), void *ctx);
+
 /* Before anything else of these. */
 void control_addresses_init(struct daemon *d);
 /* Ends what goes on although nobody waits for it. */

@@ -14,7 +14,13 @@
 #include <weave/must.h>
 #include <weave/sockaddr_io.h>
 
-enum pending_type { PENDING_ATTACH, PENDING_EXPOSE, PENDING_ADDRESSES, PENDING_TEXT };
+enum pending_type {
+	PENDING_ATTACH,
+	PENDING_EXPOSE,
+	PENDING_ADDRESSES,
+	PENDING_TEXT,
+	PENDING_CALLER, /* 'done' knows */
+};
 
 struct pending {
 	enum pending_type type;
@@ -24,6 +30,8 @@ struct pending {
 	struct list in_line;	 /* in its daemon's 'attaching', when its addresses are there */
 	bool multicast_route, masquerade;
 	bool quiet; /* the answer has no text */
+	void (*done)(void *ctx, const struct address_job *job);
+	void *done_ctx;
 	char id[ATTACH_ID_MAX + 1], netns[API_NETNS_SIZE];
 	char fqdn[HOSTNAME_MAX + 2]; /* empty: it gets no name */
 };
@@ -51,7 +59,11 @@ static void give_up(struct pending *p)
 
 static void on_cancel(void *ctx)
 {
-	give_up(ctx);
+	struct pending *p = ctx;
+
+	if (p->done)
+		p->done(p->done_ctx, NULL);
+	give_up(p);
 }
 
 static struct pending *new_pending(struct daemon *d, enum pending_type type,
@@ -230,6 +242,12 @@ void control_addresses_ready(struct daemon *d, struct address_job *job)
 {
 	struct pending *p = job->owner;
 
+	if (p->done)
+		p->done(p->done_ctx, job);
+	if (p->done && job->state == ADDRESS_JOB_FAILED) {
+		give_up(p);
+		return;
+	}
 	if (job->state == ADDRESS_JOB_FAILED) {
 		refuse(p, &job->why);
 		return;
@@ -241,6 +259,8 @@ void control_addresses_ready(struct daemon *d, struct address_job *job)
 		return;
 	case PENDING_ADDRESSES:
 		api_reply_addresses(p->reply, &job->addresses);
+		break;
+	case PENDING_CALLER:
 		break;
 	case PENDING_TEXT:
 		if (p->reply)
@@ -518,6 +538,18 @@ void control_claim(void *ctx, const char *id, struct cidr address, bool no_error
 	}
 	p->quiet = true;
 	wait_for(p, job);
+}
+
+void control_get_address(struct daemon *d, const char *id, const struct api_want *want,
+			 struct api_reply *reply,
+			 void (*done)(void *ctx, const struct address_job *job), void *ctx)
+{
+	struct api_wants wants = { .list = { *want }, .count = 1 };
+	struct pending *p = new_pending(d, PENDING_CALLER, reply);
+
+	p->done = done;
+	p->done_ctx = ctx;
+	wait_for(p, address_job_get(&d->addresses, id, false, &wants, mono_now()));
 }
 
 bool control_lookup(void *ctx, const char *id, const struct cidr *subnet, struct api_addresses *out,

@@ -2,6 +2,7 @@
 
 #include "control.h"
 #include "dns.h"
+#include "docker.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -488,6 +489,8 @@ bool daemon_start(struct daemon *d, const struct weaver_options *options, struct
 	daemon_fastdp_open(d);
 	if (!start_engine(d, why))
 		return false;
+	if (!docker_start(d, why))
+		return false;
 	if (!dns_start(d, why) || !bridge_watch_start(d, why) || !dns_restore(d, why) ||
 	    !connect_targets(d, why) || !start_server(d, why))
 		return false;
@@ -517,6 +520,7 @@ void daemon_fini(struct daemon *d)
 	ev_signal_stop(d->loop, &d->terminate);
 	ev_signal_stop(d->loop, &d->interrupt);
 	server_free(d->server);
+	docker_stop(d);
 	bridge_watch_stop(d);
 	if (!d->ready && d->bridge_touched && !d->bridge_was_there)
 		net_bridge_remove(d->net, d->options->bridge, &why);

@@ -13,6 +13,7 @@
 #include <weave/address_service.h>
 #include <weave/api.h>
 #include <weave/attach.h>
+#include <weave/docker.h>
 #include <weave/engine.h>
 #include <weave/net.h>
 
@@ -33,6 +34,13 @@ struct local_endpoint {
 	uint32_t ips_count;
 	struct ip_addr ips[ENDPOINT_IPS_MAX];
 	bool seen; /* in the listing in hand */
+};
+
+/* cmd/docker.c */
+struct daemon_docker {
+	struct docker_networks networks;
+	struct docker_grant *grants;
+	size_t grants_count;
 };
 
 struct daemon {
@@ -56,6 +64,8 @@ struct daemon {
 	struct ev_timer attach_next;
 	bool former_life; /* our rows were lost: we may have voted, or given away */
 	bool renew_id;	  /* a new store id that the disk refused */
+
+	struct daemon_docker docker;
 
 	uint64_t persist_ticket; /* a generation that waits for the disk; 0 none */
 

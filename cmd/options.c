@@ -463,9 +463,62 @@ static bool refuse_docker(struct parser *p, const char *value)
 
 	if (parse_bool(value, &wanted) && !wanted)
 		return true;
-	why_set(p->why, WHY_INVALID, "%s: this router has no Docker plugin and no proxy",
+	why_set(p->why, WHY_INVALID, "%s: this router has no proxy of Docker's API; see --plugin",
 		p->option);
 	return false;
+}
+
+/* --- Docker ------------------------------------------------------------------------------- */
+
+static bool set_plugin(struct parser *p, const char *value)
+{
+	bool on = false;
+
+	if (!set_bool(p, value, &on))
+		return false;
+	p->o->plugin = on ? PLUGIN_ON : PLUGIN_OFF;
+	return true;
+}
+
+static bool set_no_plugin(struct parser *p, const char *value)
+{
+	bool off = false;
+
+	if (!set_bool(p, value, &off))
+		return false;
+	p->o->plugin = off ? PLUGIN_OFF : PLUGIN_ON;
+	return true;
+}
+
+/* DOCKER_HOST may name an engine elsewhere, whose containers are not ours. */
+static bool set_docker_api(struct parser *p, const char *value)
+{
+	static const char scheme[] = "unix://";
+
+	if (strncmp(value, scheme, sizeof scheme - 1) == 0)
+		value += sizeof scheme - 1;
+	if (*value && (value[0] != '/' || strlen(value) > PATH_LENGTH_MAX)) {
+		if (p->option[0] != '-') {
+			p->o->docker_api = NULL;
+			return true;
+		}
+		return refuse(p, value, "unix://<path>, a path of at most 80 characters, or empty");
+	}
+	p->o->docker_api = *value ? value : NULL;
+	return true;
+}
+
+static bool set_plugin_socket(struct parser *p, const char *value)
+{
+	return set_directory(p, value, &p->o->plugin_sockets[0]);
+}
+
+static bool set_mesh_socket(struct parser *p, const char *value)
+{
+	if (*value)
+		return set_directory(p, value, &p->o->plugin_sockets[1]);
+	p->o->plugin_sockets[1] = NULL;
+	return true;
 }
 
 /* --- addresses ---------------------------------------------------------------------------- */
@@ -661,6 +714,15 @@ static const struct option options[] = {
 	  "consensus[=<n>], seed=<name>,... or observer (consensus)" },
 	{ "ipalloc-default-subnet", TAKES_TEXT, set_default_subnet, NULL, "<cidr>",
 	  "where addresses come from unless told (the range)" },
+	{ "plugin", TAKES_BOOL, set_plugin, NULL, "",
+	  "serve Docker's networks (when there is an engine)" },
+	{ "no-plugin", TAKES_BOOL, set_no_plugin, NULL, "", "do not" },
+	{ "docker-api", TAKES_TEXT, set_docker_api, "DOCKER_HOST", "<socket>",
+	  "of the engine; empty: no Docker (" OPTIONS_DOCKER_API ")" },
+	{ "plugin-socket", TAKES_TEXT, set_plugin_socket, NULL, "<path>",
+	  "of the plugin (" OPTIONS_PLUGIN_SOCKET ")" },
+	{ "plugin-mesh-socket", TAKES_TEXT, set_mesh_socket, NULL, "<path>",
+	  "of its other name, empty: none (.../weavemesh.sock)" },
 	{ "socket-group", TAKES_TEXT, set_socket_group, NULL, "<group>",
 	  "may use the control API besides root" },
 	{ "log-level", TAKES_TEXT, set_log_level, NULL, "<level>",
@@ -689,7 +751,6 @@ static const struct option options[] = {
 	{ "help", TAKES_NONE, set_help, NULL, "", "print this and exit" },
 	{ "no-bridged-fastdp", TAKES_BOOL, accept_bool, "WEAVE_NO_BRIDGED_FASTDP", NULL, NULL },
 	{ "iprange", TAKES_TEXT, set_range, NULL, NULL, NULL },
-	{ "plugin", TAKES_BOOL, refuse_docker, NULL, NULL, NULL },
 	{ "plugin-v2", TAKES_BOOL, refuse_docker, NULL, NULL, NULL },
 	{ "proxy", TAKES_BOOL, refuse_docker, NULL, NULL, NULL },
 };
@@ -844,6 +905,11 @@ static bool check_combination(struct parser *p)
 			"give one of --password, --password-file and --password-fd");
 		return false;
 	}
+	if (o->plugin == PLUGIN_ON && !o->docker_api) {
+		why_set(p->why, WHY_INVALID,
+			"--plugin needs an engine: give its socket with --docker-api");
+		return false;
+	}
 	if (o->mode == WEAVER_RESET && o->peers_count) {
 		why_set(p->why, WHY_INVALID, "--reset takes no peers");
 		return false;
@@ -873,6 +939,8 @@ bool weaver_options_parse(struct weaver_options *o, int args_count, const char *
 			 .resolv_conf = "/etc/resolv.conf",
 			 .docker_bridge = "docker0" },
 		.log_level = LOG_INFO_LEVEL,
+		.docker_api = OPTIONS_DOCKER_API,
+		.plugin_sockets = { OPTIONS_PLUGIN_SOCKET, OPTIONS_MESH_SOCKET },
 	};
 	p.option = "default";
 	if (!set_status_addr(&p, OPTIONS_STATUS_ADDR) || !apply_arguments(&p, args, args_count) ||

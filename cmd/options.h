@@ -23,6 +23,9 @@
 #define OPTIONS_RUN_DIR "/run/weave"
 #define OPTIONS_STATE_DIR "/var/lib/weave"
 #define OPTIONS_STATUS_ADDR "127.0.0.1:6784"
+#define OPTIONS_DOCKER_API "/var/run/docker.sock"
+#define OPTIONS_PLUGIN_SOCKET "/run/docker/plugins/weave.sock"
+#define OPTIONS_MESH_SOCKET "/run/docker/plugins/weavemesh.sock"
 #define OPTIONS_IPALLOC_RANGE "10.32.0.0/12"
 #define OPTIONS_RANGES_MAX 2  /* one of IPv4 and one of IPv6: dual stack */
 #define OPTIONS_SEEDS_MAX 255 /* IPAM_ELECTORS_MAX of <weave/ipam.h> */
@@ -34,6 +37,9 @@ enum weaver_mode {
 	WEAVER_VERSION, /* print the version and exit */
 	WEAVER_HELP	/* print the usage and exit */
 };
+
+/* Docker's plugin: AUTO: when an engine's socket is there at the launch. */
+enum plugin_wish { PLUGIN_AUTO, PLUGIN_ON, PLUGIN_OFF };
 
 /* How the first ring of addresses comes about (--ipalloc-init). */
 enum ipalloc_init { IPALLOC_CONSENSUS, IPALLOC_SEED, IPALLOC_OBSERVER };
@@ -85,6 +91,10 @@ struct weaver_options {
 	enum log_level log_level;
 	struct ipalloc_options ipalloc;
 	struct dns_options dns;
+	enum plugin_wish plugin;
+	const char *docker_api; /* the engine's unix socket; NULL: no Docker at all */
+	/* Where weave-plugin listens; [1] may be NULL. */
+	const char *plugin_sockets[2];
 	bool resume; /* take the persisted targets instead of the given peers */
 	/* A secret, still where it was given: passwords_load and weave launch copy it and wipe it
 	 * there.  At most one of these three. */

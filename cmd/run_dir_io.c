@@ -218,8 +218,9 @@ const char *run_dir_path(struct run_dir *r, const char *name)
 
 void run_dir_remove(const char *path)
 {
-	static const char *const names[] = { "weaver.pid", "weaver.log", BRIDGE_FILE, "weave.sock",
-					     "weave.sock.lock" };
+	static const char *const names[] = { "weaver.pid", "weaver.log",      BRIDGE_FILE,
+					     "weave.sock", "weave.sock.lock", "plugin.pid",
+					     "plugin.log" };
 	char file[PATH_MAX_HERE];
 
 	for (size_t i = 0; i < ARRAY_COUNT(names); i++)

@@ -14,6 +14,8 @@
 
 #include <weave/alloc.h>
 
+#include <weave/docker_io.h>
+
 #include "daemon.h"
 #include "privileges_io.h"
 
@@ -134,6 +136,8 @@ static int reset(const struct weaver_options *o)
 	}
 	if (!rc)
 		rc = net_bridge_remove(net, bridge, &why);
+	if (!rc)
+		rc = docker_networks_remove_file(o->state_dir, &why);
 	if (!rc)
 		rc = ipam_store_remove(o->state_dir, &why);
 	if (!rc)

@@ -627,6 +627,18 @@ bool address_release(struct address_service *s, const char *id, const struct ip_
 	return false;
 }
 
+bool address_holder(const struct address_service *s, struct ip_addr ip, char *id)
+{
+	uint64_t offset = 0, at;
+	size_t i = range_of(s, ip, &offset);
+	bool disputed, attached;
+	struct bytes name;
+
+	return i < s->ranges_count &&
+	       ipam_address_at(s->ranges[i].ipam, offset, &at, &name, &disputed) && at == offset &&
+	       id_of(name, id, &attached);
+}
+
 void address_free(struct address_service *s, const char *id, struct ip_addr ip, struct mono now)
 {
 	release(s, id, ip, now);

@@ -380,6 +380,21 @@ static void post_log_level(struct exchange *x)
 	exchange_error(x, 400, "parameter level: expected debug, info, warning or error");
 }
 
+/* The body is Docker's; what is ours stands in the query. */
+static void post_docker(struct exchange *x)
+{
+	static const char name[] = "?asked=";
+	const char *query = strchr(x->request->uri, '?');
+	struct bytes body = bytes_of(x->request->form, x->request->form_size);
+	uint64_t asked_ms = 0;
+
+	if (query && strncmp(query, name, sizeof name - 1) == 0)
+		for (const char *c = query + sizeof name - 1; *c >= '0' && *c <= '9'; c++)
+			asked_ms = asked_ms * 10 + (uint64_t)(*c - '0');
+	x->ops->docker(x->ops->ctx, x->arguments[0], body, asked_ms,
+		       exchange_hand_over(x, API_LINE));
+}
+
 static void post_stop(struct exchange *x)
 {
 	x->ops->stop(x->ops->ctx);
@@ -409,6 +424,7 @@ static const struct route routes[] = {
 	{ "GET", "/password", get_password, 0, "" },
 	{ "POST", "/password", post_password, 0, "action password force " },
 	{ "POST", "/log-level", post_log_level, 0, "level " },
+	{ "POST", "/docker/{}", post_docker, 0, NULL },
 	{ "POST", "/stop", post_stop, 0, "" },
 	{ "POST", "/ip/{}", api_post_ip, IPAM, "check-alive " },
 	{ "POST", "/ip/{}/{}/{}", api_post_ip, IPAM, "check-alive " },

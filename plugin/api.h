@@ -14,12 +14,13 @@
 #include <weave/text.h>
 
 #define API_FORM_SIZE_MAX 65536u /* of a request's body */
+#define API_DOCKER_PATH "/docker/" /* below it the body is JSON, of DOCKER_BODY_MAX at most */
 
 /* A request as it came in; everything borrowed. */
 struct api_request {
 	const char *method;
 	const char *uri;  /* path and query, still percent-encoded */
-	const char *form; /* body, application/x-www-form-urlencoded; may be NULL */
+	const char *form; /* body: application/x-www-form-urlencoded, or JSON; may be NULL */
 	size_t form_size;
 	bool wants_json; /* Accept: application/json */
 	bool read_only;	 /* came in on the read-only listener */

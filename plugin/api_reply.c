@@ -79,6 +79,14 @@ void api_reply_text(struct api_reply *r, const char *text)
 	api_reply_finish(r);
 }
 
+void api_reply_json(struct api_reply *r, unsigned status, const char *json)
+{
+	r->response.status = status;
+	r->response.content_type = "application/json";
+	text_add(&r->response.body, "%s\n", json);
+	api_reply_finish(r);
+}
+
 void api_reply_fail(struct api_reply *r, const struct why *why)
 {
 	api_response_why(&r->response, why);

@@ -17,6 +17,7 @@
 #include <microhttpd.h>
 
 #include <weave/alloc.h>
+#include <weave/docker.h>
 #include <weave/list.h>
 #include <weave/must.h>
 
@@ -82,6 +83,7 @@ struct request {
 	char *uri;
 	struct text form;
 	bool headers_seen;
+	bool docker; /* its body is no form */
 	enum request_state { COMING, WAITING, SENDING, GONE } state;
 	struct api_reply *reply; /* NULL before and after */
 	/* While waiting: */
@@ -253,7 +255,8 @@ static void *begin_request(void *ctx, const char *uri, struct MHD_Connection *co
 	(void)connection;
 	r->listener = ctx;
 	r->uri = mem_copy_text(uri);
-	r->form.limit = API_FORM_SIZE_MAX;
+	r->docker = strncmp(uri, API_DOCKER_PATH, sizeof API_DOCKER_PATH - 1) == 0;
+	r->form.limit = r->docker && !r->listener->read_only ? DOCKER_BODY_MAX : API_FORM_SIZE_MAX;
 	list_init(&r->link);
 	return r;
 }
@@ -371,7 +374,7 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, 
 	}
 	if (r->form.full)
 		return refuse(connection, 413, "the request's body is too large");
-	if (r->form.size && !header_has(connection, MHD_HTTP_HEADER_CONTENT_TYPE, form_type))
+	if (r->form.size && !r->docker && !header_has(connection, MHD_HTTP_HEADER_CONTENT_TYPE, form_type))
 		return refuse(connection, 415, "the body is no application/x-www-form-urlencoded");
 	if (r->listener->stopping)
 		return refuse(connection, 503, stopping_text);

@@ -8,6 +8,7 @@
 	python3 tests/run.py net [pytest args] real routers in network namespaces (root)
 	python3 tests/run.py vm [names]        the same on Debian's kernel in an emulated machine (tests/vm)
 	python3 tests/run.py bench             the benchmark's own statistics, tables and page
+	python3 tests/run.py docker [pytest args]  real Docker engines, two and more (root)
 	python3 tests/run.py lint              tools/lint
 
 Environment: BUILD (build), BIN (bin), JOBS (number of cores), NET_JOBS (one more), FUZZ_SECONDS (4),
@@ -392,6 +393,16 @@ def part_net(tally, arguments):
             tally.add(own)
 
 
+def part_docker(tally, arguments):
+    """The engines' hosts are separate, but the work is the processors': one file after another."""
+    status, output = make(VARIANT or "release", "all")
+    if status != 0:
+        tally.bad(f"docker: build, {explain(status)}", output)
+        return
+    own, output = run_pytest(arguments or ["tests/docker"], say_unless_total)
+    tally.add(own)
+
+
 def run_file(file):
     start = time.monotonic()
     own, output = run_pytest([str(file.relative_to(ROOT))])
@@ -444,9 +455,10 @@ def part_lint(tally, _arguments):
 
 
 PARTS = {"lint": part_lint, "unit": part_unit, "sim": part_sim, "fuzz": part_fuzz,
-         "net": part_net, "bench": part_bench, "vm": part_vm, "soak": part_soak}
+         "net": part_net, "bench": part_bench, "vm": part_vm, "docker": part_docker,
+         "soak": part_soak}
 # Those in one list run side by side.
-ALL = [["unit"], ["bench"], ["lint", "net"], ["sim"], ["fuzz"], ["vm"]]
+ALL = [["unit"], ["bench"], ["lint", "net"], ["sim"], ["fuzz"], ["vm"], ["docker"]]
 
 
 def run_part(tally, part, arguments):

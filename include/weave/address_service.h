@@ -104,6 +104,8 @@ bool address_release(struct address_service *s, const char *id, const struct ip_
 		     struct mono now, struct why *why);
 /* The address is on the interface of 'id' no more: free, if it was that container's. */
 void address_free(struct address_service *s, const char *id, struct ip_addr ip, struct mono now);
+/* Who has the address here; 'id' is of API_ID_SIZE bytes.  False: nobody. */
+bool address_holder(const struct address_service *s, struct ip_addr ip, char *id);
 /* All containers and what they have. */
 void address_owned(const struct address_service *s, struct api_attachments *out);
 void address_default_subnets(const struct address_service *s, struct api_addresses *out);

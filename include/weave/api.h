@@ -19,6 +19,7 @@
  *	GET  /password           how many are accepted, and which peers have proved the new one
  *	POST /password           action=rotate, password=; action=finish|cancel, force=true
  *	POST /log-level          level=debug|info|warning|error
+ *	POST /docker/{call}      * one call of Docker's plugin protocol, as JSON; asked=<ms since 1970>
  *	POST /stop
  *
  * An address is <ip>/<len>, ip:<ip>/<len>, net:<network>/<len> (one out of that subnet) or
@@ -53,6 +54,7 @@
 #include <stddef.h>
 
 #include <weave/addr.h>
+#include <weave/bytes.h>
 #include <weave/log.h>
 #include <weave/status.h>
 #include <weave/text.h>
@@ -129,6 +131,8 @@ struct api_reply;
 
 void api_reply_addresses(struct api_reply *r, const struct api_addresses *a);
 void api_reply_text(struct api_reply *r, const char *text); /* done; "" is fine */
+/* JSON with an HTTP status of its own. */
+void api_reply_json(struct api_reply *r, unsigned status, const char *json);
 /* WHY_INVALID becomes 400, WHY_ABSENT 404, any other reason 500. */
 void api_reply_fail(struct api_reply *r, const struct why *why);
 
@@ -198,6 +202,11 @@ struct api_ops {
 	/* 'answer' gets some lines for people. */
 	bool (*password)(void *ctx, const struct api_password *request, struct text *answer,
 			 struct why *why);
+
+	/* A call of Docker's plugin protocol (<weave/docker.h>); errors are JSON, too.  'asked_ms':
+	 * when Docker asked, by the clock of the day; 0: now. */
+	void (*docker)(void *ctx, const char *call, struct bytes body, uint64_t asked_ms,
+		       struct api_reply *reply);
 
 	void (*log_level)(void *ctx, enum log_level level);
 

@@ -261,6 +261,8 @@ class Host(Namespace):
         """Its peer name.  The nickname is the short name, so that outputs are readable."""
         if "--nickname" not in args:
             args = ("--nickname", self.short, *args)
+        if "--docker-api" not in args:
+            args = ("--docker-api", "", *args)  # an engine of this machine is none of the lab's
         return self.weave("launch", *args, **options).strip()
 
     @property

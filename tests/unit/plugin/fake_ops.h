@@ -288,6 +288,18 @@ static inline bool fake_password(void *ctx, const struct api_password *request, 
 	return true;
 }
 
+static inline void fake_docker(void *ctx, const char *call, struct bytes body, uint64_t asked_ms,
+			       struct api_reply *reply)
+{
+	struct fake *f = ctx;
+
+	text_add(&f->calls, "docker %s %zu %llu\n", call, body.size, (unsigned long long)asked_ms);
+	if (f->hold)
+		fake_reply(f, reply, NULL);
+	else
+		api_reply_json(reply, 200, "{}");
+}
+
 static inline void fake_log_level(void *ctx, enum log_level level)
 {
 	text_add(&((struct fake *)ctx)->calls, "level %d\n", (int)level);
@@ -349,6 +361,7 @@ static inline struct api_ops fake_ops(struct fake *f)
 				 .put_name = fake_put_name,
 				 .remove_names = fake_remove_names,
 				 .password = fake_password,
+				 .docker = fake_docker,
 				 .log_level = fake_log_level,
 				 .stop = fake_stop };
 }

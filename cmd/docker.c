@@ -1,0 +1,388 @@
+#include "docker.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include <weave/alloc.h>
+#include <weave/docker_io.h>
+#include <weave/sockaddr_io.h>
+
+#include "control.h"
+
+#define HTTP_OK 200u
+#define GRANTS_MAX 4096u
+#define GRANT_MS 120000u /* longer than anybody asks again for what they asked for */
+#define RESOLV_CONF "/etc/resolv.conf"
+
+/* An address that was given a moment ago, and when, by the clock of the day: weave-plugin may be
+ * late with a request to give it back that is older than that. */
+struct docker_grant {
+	struct ip_addr ip;
+	uint64_t given_ms;
+	struct mono until;
+};
+
+/* A request that waits for an address. */
+struct waiting {
+	struct daemon *daemon;
+	struct api_reply *reply;
+	struct docker_pool pool;
+	struct ip_addr address; /* family 0: any */
+	bool gateway;
+};
+
+/* ---- answers ---- */
+
+static void answer(struct api_reply *reply, unsigned status, struct text *json)
+{
+	api_reply_json(reply, status, text_string(json));
+	text_fini(json);
+}
+
+static void answer_error(struct api_reply *reply, unsigned status, const struct why *why)
+{
+	struct text json = { 0 };
+
+	docker_answer_error(&json, why->text[0] ? why->text : why_reason_text(why->reason));
+	answer(reply, status, &json);
+}
+
+static void answer_empty(struct api_reply *reply)
+{
+	api_reply_json(reply, HTTP_OK, "{}");
+}
+
+static void answer_address(struct api_reply *reply, struct ip_addr ip, uint8_t prefix)
+{
+	struct text json = { 0 };
+
+	docker_answer_address((struct cidr){ ip, prefix }, &json);
+	answer(reply, HTTP_OK, &json);
+}
+
+/* ---- addresses ---- */
+
+static uint64_t day_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static struct docker_grant *grant_of(struct daemon *d, struct ip_addr ip)
+{
+	for (size_t i = 0; i < d->docker.grants_count; i++)
+		if (ip_compare(d->docker.grants[i].ip, ip) == 0)
+			return &d->docker.grants[i];
+	return NULL;
+}
+
+static void forget_old_grants(struct daemon *d, struct mono now)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < d->docker.grants_count; i++)
+		if (!mono_reached(now, d->docker.grants[i].until))
+			d->docker.grants[kept++] = d->docker.grants[i];
+	d->docker.grants_count = kept;
+}
+
+static void note_grant(struct daemon *d, struct ip_addr ip)
+{
+	struct mono now = mono_now();
+	struct docker_grant *g = grant_of(d, ip);
+
+	if (!g) {
+		forget_old_grants(d, now);
+		if (d->docker.grants_count == GRANTS_MAX)
+			return;
+		if (!d->docker.grants)
+			d->docker.grants = mem_new(GRANTS_MAX, sizeof *d->docker.grants);
+		g = &d->docker.grants[d->docker.grants_count++];
+	}
+	*g = (struct docker_grant){ ip, day_ms(), mono_after(now, GRANT_MS) };
+}
+
+/* A gateway is no interface of anybody: the same address stands for it on every host. */
+static void on_address(void *ctx, const struct address_job *job)
+{
+	struct waiting *w = ctx;
+	char text[IP_TEXT_SIZE];
+
+	if (!job) {
+		/* the client is gone */
+	} else if (job->state == ADDRESS_JOB_DONE) {
+		note_grant(w->daemon, job->addresses.list[0].ip);
+		answer_address(w->reply, job->addresses.list[0].ip, w->pool.subnet.prefix);
+	} else if (w->gateway && w->address.family) {
+		log_info(&w->daemon->log, "docker: gateway %s is claimed elsewhere, too: %s",
+			 ip_text(w->address, text), job->why.text);
+		answer_address(w->reply, w->address, w->pool.subnet.prefix);
+	} else {
+		answer_error(w->reply, HTTP_OK, &job->why);
+	}
+	mem_free(w);
+}
+
+static void request_address(struct daemon *d, const struct docker_request *r,
+			    const struct docker_plan *plan, struct api_reply *reply)
+{
+	struct waiting *w = mem_new(1, sizeof *w);
+	struct api_want want = { API_WANT_SUBNET, plan->pool.range };
+	char id[32];
+
+	if (plan->step == DOCKER_CLAIM)
+		want = (struct api_want){ API_WANT_ADDRESS,
+					  { r->address, plan->pool.subnet.prefix } };
+	*w = (struct waiting){ d, reply, plan->pool, r->address, r->gateway };
+	/* Of each address its own: a container's are given back one by one. */
+	snprintf(id, sizeof id, DOCKER_ID_PREFIX "%016llx", (unsigned long long)daemon_random());
+	control_get_address(d, id, &want, reply, on_address, w);
+}
+
+static void release_address(struct daemon *d, const struct docker_request *r, uint64_t asked_ms,
+			    struct api_reply *reply)
+{
+	const struct docker_grant *g = grant_of(d, r->address);
+	char id[API_ID_SIZE];
+	struct why why;
+
+	/* Who asked before it was given meant the holder before. */
+	if (!(g && asked_ms && asked_ms < g->given_ms) &&
+	    address_holder(&d->addresses, r->address, id) && docker_is_port_id(id))
+		address_release(&d->addresses, id, &r->address, mono_now(), &why);
+	answer_empty(reply);
+}
+
+/* ---- pools ---- */
+
+/* Docker refuses a pool that overlaps what the host reaches directly, and then asks for another
+ * one, for ever (measured: a million times in nine minutes).  So it is refused here, once. */
+static bool overlaps_routes(struct daemon *d, struct cidr subnet, struct why *why)
+{
+	char a[CIDR_TEXT_SIZE], b[CIDR_TEXT_SIZE];
+	struct net_route *routes = NULL;
+	size_t count = 0;
+	bool found = false;
+
+	if (net_routes(d->net, &routes, &count))
+		return false;
+	for (size_t i = 0; !found && i < count; i++) {
+		found = routes[i].dst.prefix > 0 && routes[i].gateway.family == 0 &&
+			cidr_overlaps(subnet, routes[i].dst);
+		if (found)
+			why_set(why, WHY_INVALID,
+				"the default subnet %s overlaps the host's own %s, which Docker "
+				"does not accept: give one with --subnet",
+				cidr_text(subnet, a), cidr_text(routes[i].dst, b));
+	}
+	mem_free(routes);
+	return found;
+}
+
+static bool overlaps_nameservers(struct cidr subnet, struct why *why)
+{
+	char line[256], word[IP_TEXT_SIZE], text[CIDR_TEXT_SIZE];
+	FILE *f = fopen(RESOLV_CONF, "re");
+	struct ip_addr ip;
+	bool found = false;
+
+	while (f && !found && fgets(line, sizeof line, f)) {
+		found = sscanf(line, " nameserver %45s", word) == 1 && ip_parse(word, &ip) &&
+			cidr_contains(subnet, ip);
+		if (found)
+			why_set(why, WHY_INVALID,
+				"the host's name server %s lies in the default subnet %s, which "
+				"Docker does not accept: give one with --subnet",
+				word, cidr_text(subnet, text));
+	}
+	if (f)
+		fclose(f);
+	return found;
+}
+
+static void request_pool(struct daemon *d, const struct docker_plan *plan, struct api_reply *reply)
+{
+	struct text json = { 0 };
+	struct why why;
+
+	if (plan->automatic && (overlaps_routes(d, plan->pool.subnet, &why) ||
+				overlaps_nameservers(plan->pool.subnet, &why))) {
+		answer_error(reply, HTTP_OK, &why);
+		return;
+	}
+	docker_answer_pool(&plan->pool, &json);
+	answer(reply, HTTP_OK, &json);
+}
+
+/* ---- networks and endpoints ---- */
+
+/* What the disk does not have, Docker is not told: it would be gone with the next restart. */
+static void save_networks(struct daemon *d, struct docker_networks *before, struct api_reply *reply)
+{
+	struct why why;
+
+	if (docker_networks_save(d->options->state_dir, &d->docker.networks, &why)) {
+		docker_networks_fini(&d->docker.networks);
+		d->docker.networks = *before;
+		*before = (struct docker_networks){ .count = 0 };
+		answer_error(reply, HTTP_OK, &why);
+	} else {
+		answer_empty(reply);
+	}
+}
+
+static void make_endpoint(struct daemon *d, const struct docker_request *r, struct api_reply *reply)
+{
+	struct mac mac = r->mac;
+	struct text json = { 0 };
+	struct why why;
+
+	if (docker_endpoint_make(d->net, &d->bridge, r->endpoint, &mac, d->mtu, &why)) {
+		answer_error(reply, HTTP_OK, &why);
+		return;
+	}
+	docker_answer_endpoint(r->has_mac ? NULL : &mac, &json);
+	answer(reply, HTTP_OK, &json);
+}
+
+static void join(struct daemon *d, const struct docker_request *r, const struct docker_plan *plan,
+		 struct api_reply *reply)
+{
+	char guest[NET_NAME_SIZE];
+	struct text json = { 0 };
+	struct why why;
+
+	if (docker_endpoint_settle(d->net, r->endpoint, r->sandbox, guest, &why)) {
+		answer_error(reply, HTTP_OK, &why);
+		return;
+	}
+	docker_answer_join(guest, plan->network->options.multicast, &json);
+	answer(reply, HTTP_OK, &json);
+}
+
+/* Done already is done: Docker asks again after a crash of its own. */
+static void answer_done(int rc, const struct why *why, struct api_reply *reply)
+{
+	if (rc && rc != -ENOENT)
+		answer_error(reply, HTTP_OK, why);
+	else
+		answer_empty(reply);
+}
+
+/* ---- a call ---- */
+
+static size_t ranges_of(const struct daemon *d, struct docker_range *ranges)
+{
+	const struct address_service *s = &d->addresses;
+
+	for (size_t i = 0; i < s->ranges_count; i++)
+		ranges[i] = (struct docker_range){ s->ranges[i].universe.prefix,
+						   s->ranges[i].default_subnet };
+	return s->ranges_count;
+}
+
+static void carry_out(struct daemon *d, const struct docker_request *r,
+		      const struct docker_plan *plan, struct docker_networks *before,
+		      uint64_t asked_ms, struct api_reply *reply)
+{
+	struct text json = { 0 };
+	struct why why = { 0 };
+
+	switch (plan->step) {
+	case DOCKER_ANSWER:
+		docker_answer_alone(r, &json);
+		answer(reply, HTTP_OK, &json);
+		break;
+	case DOCKER_SAVE:
+		save_networks(d, before, reply);
+		break;
+	case DOCKER_POOL:
+		request_pool(d, plan, reply);
+		break;
+	case DOCKER_STAND_IN:
+		answer_address(reply, r->address, plan->pool.subnet.prefix);
+		break;
+	case DOCKER_GIVE:
+	case DOCKER_CLAIM:
+		request_address(d, r, plan, reply);
+		break;
+	case DOCKER_GIVE_BACK:
+		release_address(d, r, asked_ms, reply);
+		break;
+	case DOCKER_MAKE:
+		make_endpoint(d, r, reply);
+		break;
+	case DOCKER_JOIN_SANDBOX:
+		join(d, r, plan, reply);
+		break;
+	case DOCKER_LEAVE_SANDBOX:
+		answer_done(docker_endpoint_settle(d->net, r->endpoint, NULL, NULL, &why), &why,
+			    reply);
+		break;
+	case DOCKER_REMOVE:
+		answer_done(docker_endpoint_remove(d->net, r->endpoint, &why), &why, reply);
+		break;
+	}
+}
+
+/* A copy, for when the disk says no. */
+static struct docker_networks copy_networks(const struct docker_networks *n)
+{
+	struct docker_networks copy = { .count = 0 };
+	struct why why;
+
+	for (size_t i = 0; i < n->count; i++)
+		docker_network_add(&copy, &n->list[i], &why);
+	return copy;
+}
+
+void control_docker(void *ctx, const char *call, struct bytes body, uint64_t asked_ms,
+		    struct api_reply *reply)
+{
+	struct daemon *d = ctx;
+	struct docker_networks before = copy_networks(&d->docker.networks);
+	struct docker_range ranges[ADDRESS_RANGES_MAX];
+	struct docker_request r;
+	struct docker_plan plan;
+	struct why why = { 0 };
+	unsigned status = docker_decode(&r, call, body, &why);
+
+	log_debug(&d->log, "docker: %s", call);
+	if (status) {
+		log_warning(&d->log, "docker: %.60s: %s", call, why.text);
+		answer_error(reply, status, &why);
+	} else if (!docker_decide(&d->docker.networks, ranges, ranges_of(d, ranges), &r, &plan,
+				  &why)) {
+		answer_error(reply, HTTP_OK, &why);
+	} else {
+		carry_out(d, &r, &plan, &before, asked_ms, reply);
+	}
+	if (status == 0)
+		docker_request_fini(&r);
+	docker_networks_fini(&before);
+}
+
+/* ---- life ---- */
+
+bool docker_wants_relist(const struct daemon *d, const struct net_link *link)
+{
+	const char *rest = net_alias_rest(link->alias, d->bridge.names.bridge);
+
+	return rest && docker_is_port_id(rest);
+}
+
+bool docker_start(struct daemon *d, struct why *why)
+{
+	return docker_networks_load(d->options->state_dir, &d->docker.networks, &d->log, why) == 0;
+}
+
+void docker_stop(struct daemon *d)
+{
+	docker_networks_fini(&d->docker.networks);
+	mem_free(d->docker.grants);
+	d->docker.grants = NULL;
+}

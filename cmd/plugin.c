@@ -1,0 +1,250 @@
+/* weave-plugin's main: Docker's plugin sockets, always there, in front of a router that may not be.
+ *
+ * It has no state but promises (docker_front_io.c), so it may be ended and started at any time.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <curl/curl.h>
+
+#include <weave/docker_front_io.h>
+#include <weave/must.h>
+#include <weave/text.h>
+
+#define RUN_DIR "/run/weave"
+#define STATE_DIR "/var/lib/weave"
+#define SOCKET "/run/docker/plugins/weave.sock"
+#define MESH_SOCKET "/run/docker/plugins/weavemesh.sock"
+#define SYSTEMD_FIRST_FD 3
+#define PATH_MAX_LENGTH 80u
+
+static const char usage[] =
+	"Usage: weave-plugin [options]\n"
+	"Answers Docker on the sockets of its network plugins weave and weavemesh, for the router\n"
+	"on this host.  Options, with defaults in parentheses:\n"
+	"  --run-dir <dir>     where the router's control socket is (" RUN_DIR ")\n"
+	"  --state-dir <dir>   for what was promised to Docker (" STATE_DIR ")\n"
+	"  --socket <path>     listen there; repeat; none when systemd hands sockets over\n"
+	"                      (" SOCKET " and weavemesh.sock)\n"
+	"  --log-level <level> debug, info, warning or error (info)\n"
+	"  --ready-fd <fd>     write 'ready' or 'error <text>' there\n"
+	"  --version, --help   print that and exit\n";
+
+struct options {
+	const char *run_dir, *state_dir;
+	struct docker_front_config front;
+	enum log_level log_level;
+	int ready_fd;
+};
+
+static void write_line(void *ctx, enum log_level level, const char *line)
+{
+	static const char *const names[] = { "DEBU", "INFO", "WARN", "ERRO" };
+	struct timespec now;
+	struct tm utc;
+	char stamp[32];
+
+	(void)ctx;
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &utc);
+	strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &utc);
+	/* One call: lines of several threads do not mix. */
+	fprintf(stderr, "%s: %s.%03ldZ %s\n", names[level], stamp, now.tv_nsec / 1000000, line);
+}
+
+static bool set_level(const char *value, enum log_level *level)
+{
+	static const char *const names[] = { "debug", "info", "warning", "error" };
+
+	for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+		if (strcmp(value, names[i]) != 0)
+			continue;
+		*level = (enum log_level)i;
+		return true;
+	}
+	return false;
+}
+
+static bool is_path(const char *value)
+{
+	return value[0] == '/' && strlen(value) <= PATH_MAX_LENGTH;
+}
+
+static bool set_fd(const char *value, int *fd)
+{
+	char *end;
+	long n = strtol(value, &end, 10);
+
+	*fd = (int)n;
+	return *value && !*end && n > 2 && n < 1 << 20;
+}
+
+/* False when it does not fit. */
+static bool apply(struct options *o, const char *name, const char *value)
+{
+	if (strcmp(name, "--log-level") == 0)
+		return set_level(value, &o->log_level);
+	if (strcmp(name, "--ready-fd") == 0)
+		return set_fd(value, &o->ready_fd);
+	if (!is_path(value))
+		return false;
+	if (strcmp(name, "--run-dir") == 0)
+		o->run_dir = value;
+	else if (strcmp(name, "--state-dir") == 0)
+		o->state_dir = value;
+	else if (strcmp(name, "--socket") == 0 && o->front.sockets_count < DOCKER_FRONT_SOCKETS_MAX)
+		o->front.sockets[o->front.sockets_count++] = value;
+	else
+		return false;
+	return true;
+}
+
+/* 0: run; else the exit code, plus one. */
+static int parse(struct options *o, int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--version") == 0) {
+			printf("weave %s\n", WEAVE_VERSION);
+			return 1;
+		}
+		if (strcmp(argv[i], "--help") == 0) {
+			fputs(usage, stdout);
+			return 1;
+		}
+		if (i + 1 >= argc || !apply(o, argv[i], argv[i + 1])) {
+			fprintf(stderr, "weave-plugin: bad option %.60s\n%s", argv[i], usage);
+			return 2;
+		}
+		i++;
+	}
+	return 0;
+}
+
+/* sd_listen_fds(3), without the library. */
+static void take_systemd_sockets(struct options *o)
+{
+	const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
+
+	if (!pid || !count || atol(pid) != (long)getpid())
+		return;
+	for (int i = 0; i < atoi(count) && o->front.fds_count < DOCKER_FRONT_SOCKETS_MAX; i++) {
+		fcntl(SYSTEMD_FIRST_FD + i, F_SETFD, FD_CLOEXEC);
+		o->front.fds[o->front.fds_count++] = SYSTEMD_FIRST_FD + i;
+	}
+}
+
+static void report(const struct options *o, const char *what, const char *text)
+{
+	if (o->ready_fd >= 0) {
+		dprintf(o->ready_fd, "%s %s\n", what, text);
+		close(o->ready_fd);
+	}
+}
+
+static bool make_folder(const char *path)
+{
+	char part[PATH_MAX_LENGTH + 1];
+
+	for (size_t i = 1; i <= strlen(path); i++) {
+		if (path[i] && path[i] != '/')
+			continue;
+		memcpy(part, path, i);
+		part[i] = '\0';
+		if (mkdir(part, path[i] ? 0755 : 0700) < 0 && errno != EEXIST)
+			return false;
+	}
+	return true;
+}
+
+/* Locked as long as we live, so that `weave` knows whom to end. */
+static int take_pid_file(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		close(fd);
+		return -1;
+	}
+	if (fd >= 0 && (ftruncate(fd, 0) < 0 || dprintf(fd, "%ld\n", (long)getpid()) < 0)) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static int run(struct options *o)
+{
+	struct log log = { .level = o->log_level, .write = write_line };
+	struct text router = { 0 }, promises = { 0 }, pid_file = { 0 };
+	struct docker_front *front = NULL;
+	struct why why = { 0 };
+	sigset_t signals;
+	int number, lock, rc = 1;
+
+	text_add(&router, "%s/weave.sock", o->run_dir);
+	text_add(&promises, "%s/plugin.later", o->state_dir);
+	text_add(&pid_file, "%s/plugin.pid", o->run_dir);
+	o->front.router = text_string(&router);
+	o->front.promises = text_string(&promises);
+	/* Before any thread: they inherit it. */
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	lock = make_folder(o->run_dir) && make_folder(o->state_dir)
+		       ? take_pid_file(text_string(&pid_file))
+		       : -1;
+	if (lock < 0)
+		why_set(&why, WHY_TRANSPORT, "already running, or %.90s cannot be written: %s",
+			text_string(&pid_file), strerror(errno));
+	if (lock >= 0 && docker_front_new(&o->front, &log, &front, &why) == 0) {
+		log_info(&log, "weave %s plugin ready, for the router on %s", WEAVE_VERSION,
+			 text_string(&router));
+		report(o, "ready", "");
+		sigwait(&signals, &number);
+		log_info(&log, "plugin stopped");
+		docker_front_free(front);
+		rc = 0;
+	} else {
+		log_error(&log, "cannot start: %s", why.text);
+		report(o, "error", why.text);
+	}
+	if (lock >= 0)
+		close(lock);
+	text_fini(&router);
+	text_fini(&promises);
+	text_fini(&pid_file);
+	return rc;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = { .run_dir = RUN_DIR,
+			     .state_dir = STATE_DIR,
+			     .log_level = LOG_INFO_LEVEL,
+			     .ready_fd = -1 };
+	int rc = parse(&o, argc, argv);
+
+	if (rc)
+		return rc - 1;
+	take_systemd_sockets(&o);
+	if (o.front.sockets_count == 0 && o.front.fds_count == 0) {
+		o.front.sockets[0] = SOCKET;
+		o.front.sockets[1] = MESH_SOCKET;
+		o.front.sockets_count = 2;
+	}
+	curl_global_init(CURL_GLOBAL_DEFAULT);
+	rc = run(&o);
+	curl_global_cleanup();
+	return rc;
+}
