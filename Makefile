@@ -164,7 +164,7 @@ programs-unit: $(UNIT_PROGRAMS)
 programs-fuzz: $(FUZZ_PROGRAMS)
 simulate: $(O)/simulate
 
-.PHONY: test test-unit test-net test-vm sim soak fuzz lint layers demo bench bench-full microbench
+.PHONY: test test-unit test-net test-vm test-docker sim soak fuzz lint layers demo bench bench-full microbench
 test:
 	@python3 tests/run.py all
 test-unit:

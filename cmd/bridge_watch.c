@@ -12,6 +12,8 @@
 #include <weave/alloc.h>
 #include <weave/sockaddr_io.h>
 
+#include "docker.h"
+
 #define REPAIR_DELAY_S 0.05
 #define REPAIR_RETRY_S 2.0
 #define RELIST_DELAY_S 0.1
@@ -320,6 +322,8 @@ static void on_link(struct daemon *d, const struct net_link *link)
 	/* IFF_UP is bit 0. */
 	if (is_ours(d, link->name) && (!(link->flags & 1) || unplugged))
 		soon(d, &d->repair, REPAIR_DELAY_S);
+	if (is_container_port(link))
+		docker_on_link(d, link);
 	if (link->master || is_ours(d, link->name))
 		return;
 	if (is_container_port(link))

@@ -12,6 +12,7 @@
 #include "control.h"
 
 #define HTTP_OK 200u
+#define LOWER_UP (1u << 16) /* IFF_LOWER_UP of linux/if.h, which does not go with net/if.h */
 #define GRANTS_MAX 4096u
 #define GRANT_MS 120000u /* longer than anybody asks again for what they asked for */
 #define RESOLV_CONF "/etc/resolv.conf"
@@ -273,6 +274,22 @@ static void answer_done(int rc, const struct why *why, struct api_reply *reply)
 		answer_empty(reply);
 }
 
+static void leave(struct daemon *d, const struct docker_request *r, struct api_reply *reply)
+{
+	char id[DOCKER_PORT_ID_SIZE];
+	struct why why = { 0 };
+	int ifindex = 0, rc = docker_endpoint_settle(d->net, r->endpoint, NULL, NULL, &why);
+
+	docker_port_id(r->endpoint, id);
+	for (size_t i = 0; i < d->attached.count && !ifindex; i++)
+		if (strcmp(d->attached.list[i].id, id) == 0)
+			ifindex = d->attached.list[i].ifindex;
+	/* Nobody lives there any more. */
+	if (ifindex && !attach_look(d->net, &d->bridge, &d->attached, ifindex))
+		bridge_watch_detached(d, ifindex, id);
+	answer_done(rc, &why, reply);
+}
+
 /* ---- a call ---- */
 
 static size_t ranges_of(const struct daemon *d, struct docker_range *ranges)
@@ -320,8 +337,7 @@ static void carry_out(struct daemon *d, const struct docker_request *r,
 		join(d, r, plan, reply);
 		break;
 	case DOCKER_LEAVE_SANDBOX:
-		answer_done(docker_endpoint_settle(d->net, r->endpoint, NULL, NULL, &why), &why,
-			    reply);
+		leave(d, r, reply);
 		break;
 	case DOCKER_REMOVE:
 		answer_done(docker_endpoint_remove(d->net, r->endpoint, &why), &why, reply);
@@ -368,11 +384,17 @@ void control_docker(void *ctx, const char *call, struct bytes body, uint64_t ask
 
 /* ---- life ---- */
 
-bool docker_wants_relist(const struct daemon *d, const struct net_link *link)
+/* Docker gives the container's end its addresses before it takes it up. */
+void docker_on_link(struct daemon *d, const struct net_link *link)
 {
 	const char *rest = net_alias_rest(link->alias, d->bridge.names.bridge);
+	const struct attachment *a = attach_known_port(&d->attached, link->ifindex);
 
-	return rest && docker_is_port_id(rest);
+	if (!rest || !docker_is_port_id(rest) || !(link->flags & LOWER_UP) || (a && a->cidrs_count))
+		return;
+	a = attach_look(d->net, &d->bridge, &d->attached, link->ifindex);
+	if (a)
+		bridge_watch_attached(d, a);
 }
 
 bool docker_start(struct daemon *d, struct why *why)

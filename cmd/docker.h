@@ -10,7 +10,8 @@ void docker_stop(struct daemon *d);
 /* The API's operation of that name. */
 void control_docker(void *ctx, const char *call, struct bytes body, uint64_t asked_ms,
 		    struct api_reply *reply);
-/* A port of a container has come up: its addresses are there now. */
-bool docker_wants_relist(const struct daemon *d, const struct net_link *link);
+/* The kernel tells of a port of a container: when one of Docker's has come up, its addresses are
+ * there to be published. */
+void docker_on_link(struct daemon *d, const struct net_link *link);
 
 #endif

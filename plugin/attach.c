@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <weave/docker.h>
 #include <weave/hash.h>
 #include <weave/must.h>
 
@@ -193,6 +194,10 @@ int attach_check(const struct attach_request *req, uint32_t bridge_mtu, struct w
 {
 	int rc = check_id(req->id, why);
 
+	if (rc == 0 && req->id && docker_is_port_id(req->id)) {
+		why_set(why, WHY_INVALID, "ids that begin with " DOCKER_ID_PREFIX " are Docker's");
+		rc = -EINVAL;
+	}
 	if (rc == 0)
 		rc = check_netns(req->netns, why);
 	if (rc == 0)
@@ -285,6 +290,8 @@ int attach_plan(const struct attach_request *req, struct netns_id netns,
 
 	memset(plan, 0, sizeof *plan);
 	for (size_t i = 0; i < count; i++) {
+		if (docker_is_port_id(list[i].id))
+			continue;
 		if (netns_equal(list[i].netns_id, netns))
 			plan->existing = &list[i];
 		else if (known_id(req->id) && strcmp(list[i].id, req->id) == 0)
@@ -317,8 +324,9 @@ static const struct attachment *detach_target(const struct detach_request *req,
 					      size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		if (req->netns ? netns_equal(list[i].netns_id, netns)
-			       : known_id(req->id) && strcmp(list[i].id, req->id) == 0)
+		if (!docker_is_port_id(list[i].id) &&
+		    (req->netns ? netns_equal(list[i].netns_id, netns)
+				: known_id(req->id) && strcmp(list[i].id, req->id) == 0))
 			return &list[i];
 	return NULL;
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <weave/alloc.h>
+#include <weave/docker.h>
 
 #include "attach.h"
 
@@ -214,7 +215,8 @@ bool find_port(struct net *net, const struct net_bridge *bridge, struct inside *
 		found = strcmp(links[i].kind, "veth") == 0 &&
 			net_link_get(net, links[i].peer, port) == 0 &&
 			port->peer == links[i].ifindex && is_container_port(bridge, port, a) &&
-			attach_alias_parse(port->alias, bridge->names.bridge, a);
+			attach_alias_parse(port->alias, bridge->names.bridge, a) &&
+			!docker_is_port_id(a->id);
 	mem_free(links);
 	return found;
 }
@@ -259,6 +261,16 @@ int look_at_port(struct net *net, const struct net_bridge *bridge, struct attach
 	}
 	mem_free(a);
 	return rc;
+}
+
+const struct attachment *attach_look(struct net *net, const struct net_bridge *bridge,
+				     struct attach_known *known, int ifindex)
+{
+	struct why unused;
+
+	/* What cannot be read counts as it was. */
+	(void)look_at_port(net, bridge, known, ifindex, &unused);
+	return attach_known_port(known, ifindex);
 }
 
 static bool is_concerned(const struct attachment *a, const char *id, const struct netns_id *netns,

@@ -26,8 +26,8 @@ int link_cidrs(struct net *net, int ifindex, struct cidr *list, uint32_t *count,
 /* The container's end of a port. -ENODEV: it is not there, or is not this port's other end. */
 int read_container_end(struct inside *in, const struct net_link *port, struct attachment *a);
 
-/* The port whose other end is in this namespace, whatever that is called there by now; 'a' gets
- * what its alias says. */
+/* The port whose other end is in this namespace, whatever that is called there by now, and which is
+ * no endpoint of Docker's; 'a' gets what its alias says. */
 bool find_port(struct net *net, const struct net_bridge *bridge, struct inside *in,
 	       struct net_link *port, struct attachment *a);
 

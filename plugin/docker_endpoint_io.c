@@ -43,7 +43,7 @@ static bool bridge_of(const struct net_link *l, char *bridge)
 	return sscanf(l->alias, "weave/%*d %15s ", bridge) == 1;
 }
 
-static int find_port(struct net *net, const char *id, struct net_link *port)
+static int find_endpoint(struct net *net, const char *id, struct net_link *port)
 {
 	char name[NET_NAME_SIZE];
 
@@ -150,7 +150,7 @@ int docker_endpoint_settle(struct net *net, const char *endpoint, const char *sa
 	int rc;
 
 	docker_port_id(endpoint, id);
-	rc = find_port(net, id, &port);
+	rc = find_endpoint(net, id, &port);
 	if (rc == -ENOENT || (rc == 0 && !bridge_of(&port, bridge))) {
 		why_set(why, WHY_ABSENT, "endpoint %.12s is not there any more", endpoint);
 		return -ENOENT;
@@ -170,7 +170,7 @@ int docker_endpoint_remove(struct net *net, const char *endpoint, struct why *wh
 	int rc;
 
 	docker_port_id(endpoint, id);
-	rc = find_port(net, id, &port);
+	rc = find_endpoint(net, id, &port);
 	if (rc == 0)
 		rc = net_link_delete(net, port.ifindex);
 	return rc == -ENOENT ? 0 : explain(net, rc, why);

@@ -5,6 +5,9 @@
  * of the host's end keeps the container's id and the path of its namespace, so attachments are
  * found again after any restart of the daemon.
  *
+ * Docker's endpoints (<weave/docker_io.h>) are attachments, too, and listed; but they are Docker's:
+ * nobody attaches more to them or detaches them.
+ *
  * Loop thread; every call may block for some milliseconds.  `net` is a handle in the router's own
  * namespace, `bridge` what net_bridge_ensure returned last.  On failure `why` is always filled and
  * everything made by that call is undone.  Results: -EINVAL the request is wrong, -EEXIST the
@@ -64,6 +67,9 @@ void attach_known_fini(struct attach_known *known);
 /* The kernel says that this interface is gone: then so is what was attached by it. */
 void attach_known_gone(struct attach_known *known, int ifindex);
 const struct attachment *attach_known_port(const struct attach_known *known, int ifindex);
+/* Looks at this one port anew; NULL: it is not in sight. */
+const struct attachment *attach_look(struct net *net, const struct net_bridge *bridge,
+				     struct attach_known *known, int ifindex);
 /* Under which id the port is known, in or out of sight; NULL: it is not. */
 const char *attach_known_id(const struct attach_known *known, int ifindex);
 /* Whether a container of that id has an interface, in or out of sight. */

@@ -52,6 +52,8 @@ def pair(possible):
         hosts[1].launch(*RANGES, hosts[0].ip)
         net_lab.mesh(hosts)
         for host in hosts:
+            host.weave("prime")
+        for host in hosts:
             host.default_network()
         yield hosts
 
