@@ -13,7 +13,7 @@
 #include <weave/api.h>
 #include <weave/text.h>
 
-#define API_FORM_SIZE_MAX 65536u /* of a request's body */
+#define API_FORM_SIZE_MAX 65536u   /* of a request's body */
 #define API_DOCKER_PATH "/docker/" /* below it the body is JSON, of DOCKER_BODY_MAX at most */
 
 /* A request as it came in; everything borrowed. */

@@ -374,7 +374,8 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, 
 	}
 	if (r->form.full)
 		return refuse(connection, 413, "the request's body is too large");
-	if (r->form.size && !r->docker && !header_has(connection, MHD_HTTP_HEADER_CONTENT_TYPE, form_type))
+	if (r->form.size && !r->docker &&
+	    !header_has(connection, MHD_HTTP_HEADER_CONTENT_TYPE, form_type))
 		return refuse(connection, 415, "the body is no application/x-www-form-urlencoded");
 	if (r->listener->stopping)
 		return refuse(connection, 503, stopping_text);

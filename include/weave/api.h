@@ -19,8 +19,8 @@
  *	GET  /password           how many are accepted, and which peers have proved the new one
  *	POST /password           action=rotate, password=; action=finish|cancel, force=true
  *	POST /log-level          level=debug|info|warning|error
- *	POST /docker/{call}      * one call of Docker's plugin protocol, as JSON; asked=<ms since 1970>
- *	POST /stop
+ *	POST /docker/{call}      * one call of Docker's plugin protocol, as JSON; asked=<ms since
+ *1970> POST /stop
  *
  * An address is <ip>/<len>, ip:<ip>/<len>, net:<network>/<len> (one out of that subnet) or
  * net:default; none at all stands for net:default, except where something is taken away.
