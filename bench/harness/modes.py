@@ -154,10 +154,13 @@ def offers(option):
     return bool(re.search(rf"^\s*{option}\b", out.stdout, re.MULTILINE))
 
 
-def sleeve(*options, sealed=False):
+def sleeve(*options, sealed=False, pcap=False):
     def build(place):
         hosts = place.hosts(2)
         launch(hosts, "--no-fastdp", *options)
+        for host in hosts if offers("--capture") else []:
+            if ("vethwe-pcap" in host.links()) != pcap:
+                raise RuntimeError(f"{host.short} captures {'not ' if pcap else ''}by pcap")
         return weave_scene(place, hosts, "sleeve", Expect("udp", 6783, clear=not sealed))
     return build
 
@@ -165,7 +168,7 @@ def sleeve(*options, sealed=False):
 def build_sleeve_pcap(place):
     if not offers("--capture"):
         raise Unavailable("this weaver has one way to capture: see sleeve")
-    return sleeve("--capture", "pcap")(place)
+    return sleeve("--capture", "pcap", pcap=True)(place)
 
 
 def build_fastdp_sealed(place):

@@ -30,8 +30,8 @@
 #define COUNT_PART 16
 
 static const struct micro *const groups[] = {
-	micro_store, micro_routes, micro_ipam,	    micro_decide,
-	micro_aead,  micro_codec,  micro_handshake,
+	micro_store, micro_routes, micro_ipam,	micro_decide,
+	micro_aead,  micro_train,  micro_codec, micro_handshake,
 };
 
 static volatile uint64_t used;

@@ -21,7 +21,7 @@ struct micro {
 
 /* Each ends with a row without a name. */
 extern const struct micro micro_store[], micro_routes[], micro_ipam[], micro_decide[], micro_aead[],
-	micro_codec[], micro_handshake[];
+	micro_train[], micro_codec[], micro_handshake[];
 
 /* Keeps the compiler from leaving out what nobody reads. */
 void micro_use(uint64_t value);
