@@ -151,7 +151,7 @@ def build_relay(place):
 def offers(option):
     """Whether this weaver has that option."""
     out = subprocess.run([str(lab.BIN / "weaver"), "--help"], capture_output=True, text=True)
-    return bool(re.search(rf"^\s*{option}\b", out.stdout, re.MULTILINE))
+    return bool(re.search(rf"^\s*{option}\b", out.stdout + out.stderr, re.MULTILINE))
 
 
 def sleeve(*options, sealed=False, pcap=False):
