@@ -36,9 +36,14 @@ static __always_inline bool has(const struct fastdp_peer *peer, uint32_t flag)
 	return peer && (peer->flags & flag);
 }
 
-/* From a container.  A source other than the container's own MAC may have moved here or may be
- * made up: only the router can tell.  'to' NULL: nobody knows the destination, or it is a group;
- * 'peer' where it lives, if 'to' says AT_PEER. */
+static __always_inline bool is_at_port(const struct fastdp_endpoint *e)
+{
+	return e->where == FASTDP_AT_PORT || e->where == FASTDP_BEHIND_PORT;
+}
+
+/* From a container.  A source other than the container's own MAC, and those that the bridge learned
+ * behind it, may have moved here or may be made up: only the router can tell.  'to' NULL: nobody
+ * knows the destination, or it is a group; 'peer' where it lives, if 'to' says AT_PEER. */
 static __always_inline enum decision decide_from_container(bool own_source,
 							   const struct fastdp_endpoint *to,
 							   const struct fastdp_peer *peer,
@@ -46,7 +51,7 @@ static __always_inline enum decision decide_from_container(bool own_source,
 {
 	if (!own_source || !to)
 		return LEAVE;
-	if (to->where == FASTDP_AT_PORT)
+	if (is_at_port(to))
 		return TO_PORT;
 	if (to->where == FASTDP_AT_HOST)
 		return TO_HOST;
@@ -124,7 +129,7 @@ static __always_inline enum decision decide_from_peer(const struct from_peer *in
 	}
 	if (in->to && in->to->where == FASTDP_AT_HOST)
 		return TO_HOST;
-	return in->to && in->to->where == FASTDP_AT_PORT ? TO_PORT : TO_BRIDGE;
+	return in->to && is_at_port(in->to) ? TO_PORT : TO_BRIDGE;
 }
 
 #endif

@@ -7,6 +7,17 @@
 #include "decide.bpf.h"
 #include "vxlan.bpf.h"
 
+static __always_inline bool lives_at(const struct fastdp_port *port, uint32_t ifindex,
+				     const uint8_t *mac)
+{
+	const struct fastdp_endpoint *e;
+
+	if (same_mac(mac, port->mac))
+		return true;
+	e = find_endpoint(port->segment, mac);
+	return e && e->where == FASTDP_BEHIND_PORT && e->number == ifindex;
+}
+
 SEC("tc")
 int weave_container(struct __sk_buff *skb)
 {
@@ -28,9 +39,9 @@ int weave_container(struct __sk_buff *skb)
 	to = find_endpoint(port->segment, to_mac);
 	if (to && to->where == FASTDP_AT_PEER)
 		peer = bpf_map_lookup_elem(&peers, &to->number);
-	switch (decide_from_container(same_mac(from_mac, port->mac), to, peer, fits(skb, c))) {
+	switch (decide_from_container(lives_at(port, ifindex, from_mac), to, peer, fits(skb, c))) {
 	case TO_PORT:
-		return to ? send_to_port(skb, to->number) : PASS;
+		return to ? send_to_port(skb, to) : PASS;
 	case TO_HOST:
 		return to ? send_to_host(to->number) : PASS;
 	case TO_PEER:

@@ -308,7 +308,6 @@ static __always_inline int take_by_hand(struct __sk_buff *skb, const struct fast
 	struct from_peer in = { 0 };
 	enum drop_reason why;
 	enum decision decision;
-	uint32_t port;
 
 	/* Addressed to another host behind this one, or by nobody we know: the stack's business. */
 	if (!source || !same_address(&source->local, &a->to))
@@ -335,14 +334,13 @@ static __always_inline int take_by_hand(struct __sk_buff *skb, const struct fast
 	/* The helper leaves the packet's protocol as that of the outer header. */
 	if (a->protocol != (a->ipv6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP)))
 		return PASS;
-	port = in.to ? in.to->number : 0;
 	if (!unwrap(skb, a))
 		return skb->gso_size ? PASS : drop_from_peer(DROP_INJECT_FAILED);
 	count_in(in.via, size);
-	if (decision == TO_PORT)
-		return send_to_port(skb, port);
-	if (decision == TO_HOST)
-		return send_to_host(port);
+	if (decision == TO_PORT && in.to)
+		return send_to_port(skb, in.to);
+	if (decision == TO_HOST && in.to)
+		return send_to_host(in.to->number);
 	return (int)bpf_redirect(in.bridge, BPF_F_INGRESS);
 }
 
@@ -437,7 +435,7 @@ int weave_vxlan(struct __sk_buff *skb)
 		return drop_from_peer(why);
 	count_in(in.via, skb->len);
 	if (decision == TO_PORT && in.to)
-		return send_to_port(skb, in.to->number);
+		return send_to_port(skb, in.to);
 	if (decision == TO_HOST && in.to)
 		return send_to_host(in.to->number);
 	if (decision == TO_PEER && in.to_peer) {

@@ -277,12 +277,15 @@ static __always_inline int send_to_peer(struct __sk_buff *skb, const struct fast
 }
 
 /* Into the container behind the host's end of its veth, past the host's stack. */
-static __always_inline int send_to_port(struct __sk_buff *skb, uint32_t ifindex)
+static __always_inline int send_to_port(struct __sk_buff *skb, const struct fastdp_endpoint *to)
 {
-	/* The Ethernet destination is the container's, not that of the device it came in at. */
-	if (skb->pkt_type != PACKET_HOST)
-		bpf_skb_change_type(skb, PACKET_HOST);
-	return (int)bpf_redirect_peer(ifindex, 0);
+	/* The Ethernet destination is the container's, or not, whatever it was to the device that
+	 * it came in at. */
+	uint32_t type = to->where == FASTDP_AT_PORT ? PACKET_HOST : PACKET_OTHERHOST;
+
+	if (skb->pkt_type != type)
+		bpf_skb_change_type(skb, type);
+	return (int)bpf_redirect_peer(to->number, 0);
 }
 
 /* Into the host's stack, as if the bridge had handed it up. */

@@ -105,7 +105,8 @@ void daemon_fastdp_mtu(struct daemon *d)
  * router, so this is how it learns who is there. */
 void daemon_fastdp_fdb(struct daemon *d, const struct net_fdb *fdb)
 {
-	if (d->fastdp && !fdb->is_local && fdb->vlan == 0 && fdb->ifindex != d->bridge.port_ifindex)
-		router_on_local_mac(engine_router(d->engine), SEGMENT_DEFAULT, fdb->mac,
-				    mono_now());
+	if (!d->fastdp || fdb->is_local || fdb->vlan || fdb->ifindex == d->bridge.port_ifindex)
+		return;
+	fastdp_io_learned(d->fastdp, fdb->ifindex, SEGMENT_DEFAULT, fdb->mac);
+	router_on_local_mac(engine_router(d->engine), SEGMENT_DEFAULT, fdb->mac, mono_now());
 }

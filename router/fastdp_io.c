@@ -335,6 +335,7 @@ void fastdp_io_free(struct fastdp_io *f)
 	fastdp_slots_fini(&f->slots);
 	mem_free(f->sessions);
 	mem_free(f->ports);
+	mem_free(f->behind);
 	mem_free(f->segments);
 	mem_free(f->underlay);
 	mem_free(f->inherited);

@@ -15,6 +15,21 @@ static const struct fastdp_known_port *port_of(const struct fastdp_io *f, uint32
 	return NULL;
 }
 
+static struct fastdp_behind *find_behind(const struct fastdp_io *f, uint32_t segment,
+					 struct mac mac)
+{
+	for (size_t i = 0; i < f->behind_count; i++)
+		if (f->behind[i].segment == segment && mac_equal(f->behind[i].mac, mac))
+			return &f->behind[i];
+	return NULL;
+}
+
+static void forget_behind(struct fastdp_io *f, struct fastdp_behind *b)
+{
+	if (b)
+		*b = f->behind[--f->behind_count];
+}
+
 static struct fastdp_mac key_of(uint32_t segment, struct mac mac)
 {
 	struct fastdp_mac key = { .segment = segment };
@@ -55,7 +70,10 @@ static struct fastdp_endpoint local_endpoint(const struct fastdp_io *f, uint32_t
 					     struct mac mac)
 {
 	const struct fastdp_known_port *port = port_of(f, segment, mac);
+	const struct fastdp_behind *b = port ? NULL : find_behind(f, segment, mac);
 
+	if (b)
+		return (struct fastdp_endpoint){ FASTDP_BEHIND_PORT, (uint32_t)b->ifindex };
 	if (!port)
 		return (struct fastdp_endpoint){ .where = FASTDP_AT_BRIDGE };
 	return (struct fastdp_endpoint){ port->host ? FASTDP_AT_HOST : FASTDP_AT_PORT,
@@ -68,6 +86,8 @@ void fastdp_do_endpoint(struct fastdp_io *f, const struct fastdp_op *op)
 	struct fastdp_endpoint value;
 
 	fastdp_heard_of(f, &key);
+	if (op->remove || op->peer != f->config.self)
+		forget_behind(f, find_behind(f, op->segment, op->mac));
 	if (op->remove) {
 		fastdp_remove_endpoint(f, &key);
 		return;
@@ -179,6 +199,7 @@ static void add_port(struct fastdp_io *f, struct fastdp_known_port fresh)
 		f->ports = mem_resize(f->ports, f->ports_room, sizeof *f->ports);
 	}
 	f->ports[f->ports_count++] = fresh;
+	forget_behind(f, find_behind(f, fresh.segment, fresh.mac));
 	settle_local(f, fresh.segment, fresh.mac);
 }
 
@@ -210,6 +231,33 @@ void fastdp_io_port_gone(struct fastdp_io *f, int ifindex)
 	*p = f->ports[--f->ports_count];
 	fastdp_map_remove(&f->maps, MAP_PORTS, &key);
 	settle_local(f, gone.segment, gone.mac);
+	for (size_t i = f->behind_count; i-- > 0;) {
+		struct fastdp_behind b = f->behind[i];
+
+		if (b.ifindex != ifindex)
+			continue;
+		forget_behind(f, &f->behind[i]);
+		settle_local(f, b.segment, b.mac);
+	}
+}
+
+void fastdp_io_learned(struct fastdp_io *f, int ifindex, uint32_t segment, struct mac mac)
+{
+	const struct fastdp_known_port *p = port_at(f, ifindex);
+	struct fastdp_behind *b = find_behind(f, segment, mac);
+
+	if (!p || p->host || p->segment != segment || port_of(f, segment, mac)) {
+		forget_behind(f, b);
+	} else if (b) {
+		b->ifindex = ifindex;
+	} else if (f->behind_count < FASTDP_BEHIND_MAX) {
+		if (f->behind_count == f->behind_room) {
+			f->behind_room = f->behind_room ? f->behind_room * 2 : 16;
+			f->behind = mem_resize(f->behind, f->behind_room, sizeof *f->behind);
+		}
+		f->behind[f->behind_count++] = (struct fastdp_behind){ ifindex, segment, mac };
+	}
+	settle_local(f, segment, mac);
 }
 
 /* ---- segments ---- */

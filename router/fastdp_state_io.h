@@ -16,6 +16,8 @@
 #include "fastdp_slots.h"
 
 #define FASTDP_LOG_APART_MS 60000u
+/* MACs behind containers; more of them are reached over the bridge. */
+#define FASTDP_BEHIND_MAX 1024u
 
 /* A connection, or one of an earlier life that nobody has spoken of yet. */
 struct fastdp_known_session {
@@ -54,6 +56,13 @@ struct fastdp_known_segment {
 	bool carried;		 /* by the router's word; then its ports are in the map, too */
 };
 
+/* A MAC behind a container's port that is not the container's own. */
+struct fastdp_behind {
+	int ifindex;
+	uint32_t segment;
+	struct mac mac;
+};
+
 struct fastdp_io {
 	struct fastdp_io_config config;
 	struct net *net;
@@ -74,6 +83,8 @@ struct fastdp_io {
 	size_t ports_count, ports_room;
 	struct fastdp_known_segment *segments;
 	size_t segments_count;
+	struct fastdp_behind *behind;
+	size_t behind_count, behind_room;
 	int *underlay; /* interfaces with our program */
 	size_t underlay_count;
 	struct fastdp_inherited *inherited; /* in order of key */

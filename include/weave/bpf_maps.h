@@ -13,7 +13,7 @@
 
 #include <stdint.h>
 
-#define FASTDP_LAYOUT 6u
+#define FASTDP_LAYOUT 7u
 
 /* Peers beyond that are reached by sleeve; each costs 32 bytes on every CPU. */
 #define FASTDP_PEERS_MAX 4096u
@@ -62,6 +62,7 @@ enum fastdp_where {
 	FASTDP_AT_BRIDGE,   /* somewhere on our bridge */
 	FASTDP_AT_PEER,	    /* number: the peer's slot */
 	FASTDP_AT_HOST,	    /* the host itself; number: ifindex of the bridge */
+	FASTDP_BEHIND_PORT, /* as AT_PORT, but not the container's own: on a bridge in there, say */
 };
 
 struct fastdp_endpoint {

@@ -443,6 +443,29 @@ def test_macs_that_the_bridge_learns(pair):
     transfer(b.box, guest, "10.2.1.9", 2_000_000)
 
 
+def test_macs_behind_a_container(pair):
+    """A bridge in a container, and somebody behind it: by fastdp once the MAC is known."""
+    a, b = pair
+    switch, inner = a.container("10.2.1.8/24"), a.container()
+    switch.run("ip link add br1 type bridge")
+    switch.run("ip link set br1 up")
+    switch.run("ip link set ethwe master br1")
+    switch.run(["ip", "link", "add", "p1", "type", "veth", "peer", "name", "eth0",
+                "netns", inner.name])
+    switch.run("ip link set p1 master br1 up")
+    inner.run(["ip", "link", "set", "eth0", "mtu", container_mtu(switch), "up"])
+    inner.run("ip address add 10.2.1.9/24 dev eth0")
+    wait_until(10, lambda: inner.reaches(b.box.ip) and inner.reaches(a.box.ip), "ping")
+    address = raw(inner.links()["eth0"]["address"])
+    with Watch(b, VXLAN_PORT, lambda f: f[56:62] == address) as there, \
+            Watch(a, VXLAN_PORT, lambda f: f[50:56] == address) as back:
+        wait_until(10, lambda: b.box.ping("10.2.1.9", count=5) == 5
+                   and len(there.frames) >= 5 and len(back.frames) >= 5, "by fastdp")
+    for x, y, ip in ((inner, b.box, b.box.ip), (b.box, inner, "10.2.1.9"),
+                     (inner, a.box, a.box.ip), (a.box, inner, "10.2.1.9")):
+        transfer(x, y, ip, 5_000_000)
+
+
 def test_expose(pair):
     a, b = pair
     a.weave("expose", "10.2.1.50/24")

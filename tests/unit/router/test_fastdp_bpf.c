@@ -215,7 +215,7 @@ static void draw_spots(struct world *w, uint32_t segment)
 			endpoints_learn_local(e, number, s->mac);
 			break;
 		case 2:
-			s->where = FASTDP_AT_PORT;
+			s->where = draw(w, 2) ? FASTDP_AT_PORT : FASTDP_BEHIND_PORT;
 			endpoints_attach(e, number, s->mac, NULL, 0);
 			break;
 		default:
@@ -250,7 +250,8 @@ static void program_spots(struct world *w, uint32_t segment)
 
 		if (!s->where || (s->where == FASTDP_AT_PEER && w->reach[s->peer] == CUT))
 			continue;
-		if (s->where == FASTDP_AT_PORT || s->where == FASTDP_AT_HOST)
+		if (s->where == FASTDP_AT_PORT || s->where == FASTDP_AT_HOST ||
+		    s->where == FASTDP_BEHIND_PORT)
 			value.number = PORT_IFINDEX;
 		memcpy(key.mac, s->mac.b, 6);
 		set("endpoints", &key, &value);
@@ -467,7 +468,7 @@ static void one_from_here(struct world *w, uint32_t segment, bool host, unsigned
 	static struct made_frame f;
 	struct outcome out;
 	struct verdict v;
-	bool own = source == own_spot;
+	bool own = source == own_spot || (!host && source->where == FASTDP_BEHIND_PORT);
 	uint64_t before = 0;
 
 	in.to = any_target(w, segment, &target);
@@ -480,7 +481,8 @@ static void one_from_here(struct world *w, uint32_t segment, bool host, unsigned
 	out = run(program, f.data, f.size, 0);
 
 	if (own && !host && v.drop == DROP_LOCAL &&
-	    (target->where == FASTDP_AT_PORT || target->where == FASTDP_AT_HOST)) {
+	    (target->where == FASTDP_AT_PORT || target->where == FASTDP_BEHIND_PORT ||
+	     target->where == FASTDP_AT_HOST)) {
 		assert_int_equal(out.verdict, REDIRECTED);
 		assert_int_equal(out.size, f.size);
 	} else if (own && v.destination != PEER_NAME_NONE && v.hops_count) {
