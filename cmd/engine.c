@@ -116,9 +116,24 @@ static bool carry_out(struct engine *e, struct gossip_action *a, struct mono now
 	NOT_REACHED("gossip action");
 }
 
+/* Whoever removed a peer for good does not want its kernel to be sent to either. */
+static void forget_removed(struct engine *e, struct mono now)
+{
+	size_t index = 0;
+	peer_name peer;
+
+	while ((peer = router_kept_peer(e->router, index)) != PEER_NAME_NONE) {
+		if (engine_ipam_is_removed(&e->ipam, peer))
+			router_forget_peer(e->router, peer, now);
+		else
+			index++;
+	}
+}
+
 bool engine_next_action(struct engine *e, struct engine_action *action, struct mono now)
 {
 	MUST(e->ipam.started);
+	forget_removed(e, now);
 	for (;;) {
 		engine_ipam_step(&e->ipam, now);
 		names_step(e->names, now);

@@ -134,6 +134,14 @@ void engine_ipam_do(struct engine_ipam *e, const struct gossip_action *a, struct
 
 /* ---- what the universes want ---- */
 
+bool engine_ipam_is_removed(const struct engine_ipam *e, peer_name peer)
+{
+	for (size_t n = 0; n < e->count; n++)
+		if (ipam_is_removed(e->list[n], peer))
+			return true;
+	return false;
+}
+
 void engine_ipam_step(struct engine_ipam *e, struct mono now)
 {
 	uint8_t rings[RINGS_MESSAGE_MAX];

@@ -36,6 +36,8 @@ void engine_ipam_start(struct engine_ipam *e, struct mono now);
 void engine_ipam_do(struct engine_ipam *e, const struct gossip_action *a, struct mono now);
 /* What has become due; tells neighbours of our rings when they changed.  Ahead of every action,
  * so that nothing leaves with older news of our rings than it has of entries. */
+/* By weave rmpeer, from any address range. */
+bool engine_ipam_is_removed(const struct engine_ipam *e, peer_name peer);
 void engine_ipam_step(struct engine_ipam *e, struct mono now);
 enum engine_ipam_next engine_ipam_next(struct engine_ipam *e, struct engine_action *action,
 				       struct mono now);

@@ -120,6 +120,13 @@ void peers_note_removed(struct ipam *i, peer_name name)
 	out_save(i, IPAM_TABLE_REMOVED, name, "", 1);
 }
 
+bool ipam_is_removed(const struct ipam *i, peer_name peer)
+{
+	const struct peer *p = peer_find(i, peer);
+
+	return p && p->removed;
+}
+
 void peers_heard_space(struct ipam *i, const struct space_info *info, bool gone)
 {
 	struct peer *p;

@@ -296,6 +296,19 @@ void fastdp_on_down(struct fastdp *f, conn_id conn, struct mono now)
 	fastdp_path_on_suspect(&link->path, now);
 }
 
+peer_name fastdp_kept_peer(const struct fastdp *f, size_t index)
+{
+	for (size_t i = 0; i < f->links_count; i++)
+		if (!f->links[i]->path.conn && index-- == 0)
+			return f->links[i]->path.peer;
+	return PEER_NAME_NONE;
+}
+
+void fastdp_forget(struct fastdp *f, peer_name peer)
+{
+	end_kept(f, peer, true);
+}
+
 void fastdp_on_setup(struct fastdp *f, conn_id conn, const struct fastdp_setup *theirs,
 		     struct mono now)
 {

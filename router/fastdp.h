@@ -38,6 +38,10 @@ void fastdp_free(struct fastdp *f);
 struct fastdp_setup fastdp_on_up(struct fastdp *f, conn_id conn, peer_name peer,
 				 struct ip_addr remote, struct mono now);
 void fastdp_on_down(struct fastdp *f, conn_id conn, struct mono now);
+/* Peers whose paths outlive their connections: the index-th; NONE at the end. */
+peer_name fastdp_kept_peer(const struct fastdp *f, size_t index);
+/* Ends those to that peer. */
+void fastdp_forget(struct fastdp *f, peer_name peer);
 void fastdp_on_setup(struct fastdp *f, conn_id conn, const struct fastdp_setup *theirs,
 		     struct mono now);
 /* Its sleeve's datagrams come from there. */

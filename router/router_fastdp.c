@@ -99,6 +99,18 @@ void router_on_pong(struct router *r, uint32_t session, uint32_t token, bool by_
 		router_tell(r, p, now);
 }
 
+peer_name router_kept_peer(const struct router *r, size_t index)
+{
+	return r->fastdp ? fastdp_kept_peer(r->fastdp, index) : PEER_NAME_NONE;
+}
+
+void router_forget_peer(struct router *r, peer_name peer, struct mono now)
+{
+	r->now = now;
+	if (r->fastdp)
+		fastdp_forget(r->fastdp, peer);
+}
+
 void router_on_fastdp_counters(struct router *r, peer_name peer, const struct fastdp_counters *c,
 			       struct mono now)
 {

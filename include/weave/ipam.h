@@ -128,6 +128,9 @@ void ipam_on_peer(struct ipam *i, peer_name peer, uint64_t store_id, bool reacha
 		  struct mono now);
 void ipam_on_peer_gone(struct ipam *i, peer_name peer, struct mono now);
 
+/* It was removed by weave rmpeer, here or elsewhere, and not seen since. */
+bool ipam_is_removed(const struct ipam *i, peer_name peer);
+
 struct ipam_ring_state {
 	uint64_t ring_id; /* 0: none yet, or no such universe */
 	struct hash128 digest;

@@ -82,6 +82,11 @@ void router_on_fastdp_counters(struct router *r, peer_name peer, const struct fa
 void router_on_local_mac(struct router *r, uint32_t segment, struct mac mac, struct mono now);
 struct mono router_deadline(const struct router *r);
 
+/* Peers whose daemons are gone and whose kernels still carry: the index-th; NONE at the end. */
+peer_name router_kept_peer(const struct router *r, size_t index);
+/* It was removed: nothing is sent to its kernel any more. */
+void router_forget_peer(struct router *r, peer_name peer, struct mono now);
+
 /* ---- the engine, from gossip's actions ---- */
 void router_on_up(struct router *r, conn_id conn, peer_name peer, struct netaddr remote,
 		  const struct path_secret *secret, struct mono now);

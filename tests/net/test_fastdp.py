@@ -798,6 +798,34 @@ def test_flows_go_on_without_daemons(pair, say):
     assert pinger.longest_gap() < 0.5
 
 
+def test_what_goes_on_without_a_daemon_ends_with_rmpeer(lab):
+    """On all hosts, not only where it was said."""
+    lan = lab.lan()
+    a, b, c = hosts = [lan.host(n) for n in "abc"]
+    options = ("--ipalloc-range", "10.2.1.0/24", "--ipalloc-init", "consensus=3")
+    a.launch(*options)
+    b.launch(*options, a.ip)
+    c.launch(*options, a.ip, b.ip)
+    mesh(hosts)
+    on_fastdp(*hosts)
+    boxes = [h.container() for h in hosts]
+    x, y, z = [h.weave("attach", box.name).strip() for h, box in zip(hosts, boxes)]
+    wait_until(10, lambda: boxes[0].reaches(y) and boxes[2].reaches(y), "ping")
+    pingers = [Pinger(boxes[0], y), Pinger(boxes[2], y)]
+    b.kill()
+    dead = time.time()
+    for p in pingers:
+        wait_until(20, lambda: p.answers_after(dead) > 100, "pings without a daemon")
+    wait_until(30, lambda: "unreachable" in a.weave("status", "ipam"), "b is missed")
+    a.weave("rmpeer", b.short, limit=60)
+    for p in pingers:
+        wait_until(20, lambda: p.answers_after(time.time() - 1) == 0, "no more")
+        p.stop()
+    assert boxes[0].reaches(z)
+    # It is not the other end that ended it.
+    assert "weave_underlay" in programs(b, underlay(b))
+
+
 def sequence_gaps(client, server, ip, during):
     """UDP datagrams with numbers, one per millisecond, while 'during' runs; numbers that are lost."""
     port = 7777

@@ -278,6 +278,34 @@ static void flows_outlive_the_daemon(void **state)
 	model_free(m);
 }
 
+static void what_is_kept_ends_when_its_peer_is_removed(void **state)
+{
+	struct model *m = model_new();
+
+	(void)state;
+	for (uint8_t i = 2; i <= 3; i++) {
+		view_peer(&m->view, i, 0, 1);
+		connect(m, 3u + i, i);
+		view_claim(&m->view, i, mac_of(0x20u + i), 1, i);
+	}
+	run(m, 200);
+	assert_int_equal(fastdp_kept_peer(m->fastdp, 0), PEER_NAME_NONE);
+	disconnect(m, 5, 2);
+	run(m, 200);
+	assert_int_equal(fastdp_kept_peer(m->fastdp, 0), 2);
+	assert_int_equal(fastdp_kept_peer(m->fastdp, 1), PEER_NAME_NONE);
+	assert_int_equal(m->sessions_count, 2);
+	fastdp_forget(m->fastdp, 2);
+	/* One that is connected is not forgotten. */
+	fastdp_forget(m->fastdp, 3);
+	run(m, 100);
+	assert_int_equal(fastdp_kept_peer(m->fastdp, 0), PEER_NAME_NONE);
+	assert_int_equal(m->sessions_count, 1);
+	assert_null(endpoint(m, 0x22));
+	assert_int_equal(endpoint(m, 0x23)->peer, 3);
+	model_free(m);
+}
+
 static void with_a_password_nothing_is_kept(void **state)
 {
 	struct model *m;
@@ -594,6 +622,7 @@ int main(void)
 		cmocka_unit_test(another_port_is_no_path),
 		cmocka_unit_test(flows_outlive_the_daemon),
 		cmocka_unit_test(a_path_that_never_worked_is_not_kept),
+		cmocka_unit_test(what_is_kept_ends_when_its_peer_is_removed),
 		cmocka_unit_test(with_a_password_nothing_is_kept),
 		cmocka_unit_test(used_paths_are_watched),
 		cmocka_unit_test(peers_behind_a_relay_are_told),
