@@ -95,6 +95,7 @@ static __always_inline void tell_pong(const struct fastdp_ping *ping, struct fas
 static __noinline bool take_ping(struct __sk_buff *skb, uint32_t offset,
 				 const struct fastdp_address *from)
 {
+	const struct fastdp_config *c = get_config();
 	struct fastdp_session *s;
 	struct fastdp_ping ping;
 	uint32_t number;
@@ -123,6 +124,9 @@ static __noinline bool take_ping(struct __sk_buff *skb, uint32_t offset,
 	ping.flags &= FASTDP_PING_BY_HAND;
 	if (s->flags & FASTDP_SESSION_ACCEPTED)
 		ping.flags |= FASTDP_PONG_ACCEPTED;
+	/* Ways onward are proved for our own largest frame. */
+	if (c && skb->len - offset <= c->frame_max)
+		ping.flags |= FASTDP_PONG_RELAYS;
 	ping.session = bpf_htonl(s->their_session);
 	ping.proof = bpf_cpu_to_be64(ping_proof(&s->theirs, &ping));
 	return bpf_skb_store_bytes(skb, offset + PING_OFFSET, &ping, sizeof ping, 0) == 0;

@@ -358,7 +358,7 @@ void fastdp_on_suspect(struct fastdp *f, peer_name peer, struct mono now)
 /* ---- the kernel ---- */
 
 conn_id fastdp_on_pong(struct fastdp *f, uint32_t session, uint32_t token, bool by_hand,
-		       bool accepted, struct ip_addr from, struct mono now)
+		       unsigned says, struct ip_addr from, struct mono now)
 {
 	struct link *link = link_of_session(f, session);
 	conn_id conn;
@@ -366,7 +366,7 @@ conn_id fastdp_on_pong(struct fastdp *f, uint32_t session, uint32_t token, bool 
 	if (!link)
 		return 0;
 	conn = link->path.conn;
-	fastdp_path_on_pong(&link->path, token, by_hand, accepted, from, now);
+	fastdp_path_on_pong(&link->path, token, by_hand, says, from, now);
 	after(f, link);
 	return conn;
 }

@@ -53,7 +53,7 @@ void fastdp_on_suspect(struct fastdp *f, peer_name peer, struct mono now);
 /* ---- the kernel ---- */
 /* The connection whose session it is; 0: none. */
 conn_id fastdp_on_pong(struct fastdp *f, uint32_t session, uint32_t token, bool by_hand,
-		       bool accepted, struct ip_addr from, struct mono now);
+		       unsigned says, struct ip_addr from, struct mono now);
 void fastdp_on_counters(struct fastdp *f, peer_name peer, const struct fastdp_counters *c,
 			struct mono now);
 

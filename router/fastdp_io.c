@@ -156,11 +156,14 @@ static int on_pong(void *ctx, void *data, size_t size)
 {
 	struct fastdp_io *f = ctx;
 	struct fastdp_pong pong;
+	unsigned says;
 
 	MUST(size >= sizeof pong);
 	memcpy(&pong, data, sizeof pong);
-	router_on_pong(f->router, pong.session, pong.token, pong.flags & FASTDP_PING_BY_HAND,
-		       pong.flags & FASTDP_PONG_ACCEPTED, fastdp_ip_of(&pong.from), mono_now());
+	says = (pong.flags & FASTDP_PONG_ACCEPTED ? FASTDP_ACCEPTS : 0u) |
+	       (pong.flags & FASTDP_PONG_RELAYS ? FASTDP_RELAYS : 0u);
+	router_on_pong(f->router, pong.session, pong.token, pong.flags & FASTDP_PING_BY_HAND, says,
+		       fastdp_ip_of(&pong.from), mono_now());
 	return 0;
 }
 

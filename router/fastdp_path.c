@@ -11,7 +11,7 @@ static void start_proving(struct fastdp_path *p, struct mono now)
 {
 	p->state = p->known && p->remote.family ? FASTDP_PROVING : FASTDP_WAITING;
 	p->proving_since = now;
-	p->accepted = p->by_hand = false;
+	p->accepted = p->relays = p->by_hand = false;
 	p->beat_now = true;
 	for (unsigned i = 0; i < FASTDP_WAYS; i++)
 		p->ways[i] = (struct fastdp_way){ 0 };
@@ -116,7 +116,7 @@ static void measure(struct fastdp_path *p, const struct fastdp_sent *sent, struc
 	p->rtt_us = p->rtt_us ? (uint32_t)(((uint64_t)p->rtt_us * 7 + us) / 8) : us;
 }
 
-void fastdp_path_on_pong(struct fastdp_path *p, uint32_t token, bool by_hand, bool accepted,
+void fastdp_path_on_pong(struct fastdp_path *p, uint32_t token, bool by_hand, unsigned says,
 			 struct ip_addr from, struct mono now)
 {
 	const struct fastdp_sent *sent = &p->sent[token % FASTDP_SENT_RING];
@@ -132,12 +132,13 @@ void fastdp_path_on_pong(struct fastdp_path *p, uint32_t token, bool by_hand, bo
 	if (sent->full) {
 		w->full = true;
 		w->full_at = later(w->full_at, sent->at);
+		p->relays = says & FASTDP_RELAYS;
 	}
 	if (sent->at.ms >= p->suspected_at.ms)
 		p->suspected = false;
 	if ((int32_t)(token - p->newest) > 0) {
 		p->newest = token;
-		p->accepted = accepted;
+		p->accepted = says & FASTDP_ACCEPTS;
 		measure(p, sent, now);
 	}
 	settle(p, now);

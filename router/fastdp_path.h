@@ -22,6 +22,7 @@
 #ifndef WEAVE_ROUTER_FASTDP_PATH_H
 #define WEAVE_ROUTER_FASTDP_PATH_H
 
+#include <weave/fastdp.h>
 #include <weave/gossip.h>
 #include <weave/table.h>
 
@@ -59,6 +60,7 @@ struct fastdp_path {
 	peer_name peer;
 	enum fastdp_path_state state;
 	bool accepted; /* by the other end: its newest pong says so */
+	bool relays;   /* it hands our largest frames on: the last pong of one said so */
 	bool by_hand;  /* that way works too */
 	bool known;    /* 'theirs' is filled */
 	uint16_t
@@ -93,8 +95,8 @@ void fastdp_path_on_setup(struct fastdp_path *p, const struct fastdp_setup *thei
 void fastdp_path_set_remote(struct fastdp_path *p, struct ip_addr remote, struct mono now);
 /* The full size is another now. */
 void fastdp_path_on_size(struct fastdp_path *p, struct mono now);
-/* A pong with our session's proof came 'from' there. */
-void fastdp_path_on_pong(struct fastdp_path *p, uint32_t token, bool by_hand, bool accepted,
+/* A pong with our session's proof came 'from' there; 'says': FASTDP_ACCEPTS, _RELAYS. */
+void fastdp_path_on_pong(struct fastdp_path *p, uint32_t token, bool by_hand, unsigned says,
 			 struct ip_addr from, struct mono now);
 /* Frames were sent or came in. */
 void fastdp_path_on_used(struct fastdp_path *p, struct mono now);

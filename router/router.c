@@ -291,13 +291,20 @@ static void log_change(struct router *r, const struct sleeve_path *p,
 void router_tell(struct router *r, struct sleeve_path *p, struct mono now)
 {
 	struct overlay_choice choice = router_choice(r, p);
+	uint8_t published = choice.overlay;
 
-	if (choice.overlay == p->told)
-		return;
-	log_change(r, p, &choice, now);
-	p->told = choice.overlay;
-	r->snapshot_stale = true;
-	gossip_set_data_path(r->gossip, p->conn, choice.overlay, now);
+	if (choice.overlay != p->told) {
+		log_change(r, p, &choice, now);
+		p->told = choice.overlay;
+		r->snapshot_stale = true;
+	}
+	/* Who is sent through that peer must not lose what it does not hand on: sleeve cuts it. */
+	if (published == OVERLAY_FASTDP && !router_is_relayed_by(r, p))
+		published = OVERLAY_SLEEVE;
+	if (published != p->published) {
+		p->published = published;
+		gossip_set_data_path(r->gossip, p->conn, published, now);
+	}
 }
 
 static void send_record(struct router *r, struct sleeve_path *p, struct sleeve_record *record,

@@ -78,6 +78,13 @@ static bool next_segment(struct router *r, struct fastdp_op *op)
 	return true;
 }
 
+bool router_is_relayed_by(const struct router *r, const struct sleeve_path *p)
+{
+	const struct fastdp_path *path = r->fastdp ? fastdp_path_of(r->fastdp, p->conn) : NULL;
+
+	return path && path->relays;
+}
+
 bool router_next_fastdp(struct router *r, struct fastdp_op *op, struct mono now)
 {
 	r->now = now;
@@ -85,7 +92,7 @@ bool router_next_fastdp(struct router *r, struct fastdp_op *op, struct mono now)
 	return r->fastdp && (next_segment(r, op) || fastdp_next(r->fastdp, op, now));
 }
 
-void router_on_pong(struct router *r, uint32_t session, uint32_t token, bool by_hand, bool accepted,
+void router_on_pong(struct router *r, uint32_t session, uint32_t token, bool by_hand, unsigned says,
 		    struct ip_addr from, struct mono now)
 {
 	struct sleeve_path *p;
@@ -93,8 +100,7 @@ void router_on_pong(struct router *r, uint32_t session, uint32_t token, bool by_
 	r->now = now;
 	if (!r->fastdp)
 		return;
-	p = router_path_of(r,
-			   fastdp_on_pong(r->fastdp, session, token, by_hand, accepted, from, now));
+	p = router_path_of(r, fastdp_on_pong(r->fastdp, session, token, by_hand, says, from, now));
 	if (p)
 		router_tell(r, p, now);
 }

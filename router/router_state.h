@@ -69,6 +69,8 @@ uint8_t router_overlays(const struct router *r, bool sealed);
 void router_fastdp_begin(struct router *r, const struct sleeve_path *p, struct mono now);
 void router_fastdp_on_setup(struct router *r, const struct sleeve_path *p, struct bytes message,
 			    struct mono now);
+/* Does that peer hand frames as large as our bridge has on to others, by fastdp? */
+bool router_is_relayed_by(const struct router *r, const struct sleeve_path *p);
 struct overlay_choice router_choice(const struct router *r, const struct sleeve_path *p);
 
 /* ---- router.c ---- */

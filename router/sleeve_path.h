@@ -97,7 +97,8 @@ struct sleeve_path {
 	struct mono icmp_at;  /* ... as of then */
 	uint64_t frames_out, frames_in, bytes_out, bytes_in;
 
-	uint8_t told; /* overlay last told to gossip */
+	uint8_t told;	   /* overlay that was last chosen */
+	uint8_t published; /* and as what it was told to gossip */
 	bool suspected;
 	struct mono suspected_at;
 	struct table_link by_conn, by_index;

@@ -137,6 +137,7 @@ enum { FASTDP_PING = 1, FASTDP_PONG = 2 }; /* type */
 enum {
 	FASTDP_PING_BY_HAND = 1,  /* flags: the sender wrote the outer header by itself */
 	FASTDP_PONG_ACCEPTED = 2, /* the answering end takes frames from the asking one */
+	FASTDP_PONG_RELAYS = 4,	  /* and hands frames of the ping's size on to third peers */
 };
 
 /* Big endian: it travels. */

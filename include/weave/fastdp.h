@@ -41,6 +41,12 @@ struct fastdp_op {
 	uint32_t token, size; /* PING: of the whole frame */
 };
 
+/* What a pong says of its sender. */
+enum {
+	FASTDP_ACCEPTS = 1, /* it takes frames from us */
+	FASTDP_RELAYS = 2,  /* and hands those of the ping's size on */
+};
+
 /* Since the kernel's programs were loaded first. */
 struct fastdp_counters {
 	uint64_t frames_out, bytes_out, frames_in, bytes_in;

@@ -73,7 +73,7 @@ void router_set_mtu(struct router *r, uint32_t mtu, uint32_t datagram_max, struc
 /* The next thing that the kernel has to be told; false when there is nothing more for now. */
 bool router_next_fastdp(struct router *r, struct fastdp_op *op, struct mono now);
 /* The kernel heard a proven pong of this session. */
-void router_on_pong(struct router *r, uint32_t session, uint32_t token, bool by_hand, bool accepted,
+void router_on_pong(struct router *r, uint32_t session, uint32_t token, bool by_hand, unsigned says,
 		    struct ip_addr from, struct mono now);
 /* How much went to and came from that peer so far. */
 void router_on_fastdp_counters(struct router *r, peer_name peer, const struct fastdp_counters *c,

@@ -609,6 +609,32 @@ def test_relay_in_the_kernel(lab, say):
         assert x.ping(y.ip, count=3, size=size) == 3, size
 
 
+def test_a_relay_of_smaller_frames(lab):
+    """What the relay's own ways are not proved for goes through it by sleeve, which cuts it."""
+    lan = lab.lan()
+    a, m, c = lan.host("a"), lan.host("m"), lan.host("c")
+    m.launch("--no-discovery", "--mtu", "1200")
+    a.launch("--no-discovery", "--mtu", "1376", m.ip)
+    c.launch("--no-discovery", "--mtu", "1376", m.ip)
+    mesh([a, m])
+    mesh([m, c])
+    on_fastdp(a, m)
+    on_fastdp(m, c)
+    x, y, z = (h.container(f"10.2.1.{n}/24") for n, h in enumerate((a, m, c), 1))
+    wait_until(10, lambda: x.reaches(z.ip), "ping through the relay")
+    # Nothing larger than its own gets from the relay to its other side, but for the other side's
+    # pings (VNI 0xffffff).
+    lan.cut_way(m, c, f"udp dport {VXLAN_PORT} udp length > 1300 @th,96,24 0")
+    for size in (100, 1170, 1200, 1348):
+        wait_until(10, lambda: x.ping(z.ip, count=3, size=size) == 3, f"{size} bytes")
+    transfer(x, z, z.ip, 2_000_000)
+    transfer(z, x, x.ip, 2_000_000)
+    # The relay's own containers have the short way.
+    with Watch(c, VXLAN_PORT, lambda f: f[50:56] == raw(mac(z))) as direct:
+        wait_until(10, lambda: y.ping(z.ip, count=5) == 5 and len(direct.frames) >= 5, "by fastdp")
+    assert overlay(a, m) == ("fastdp", "")
+
+
 def test_relay_over_several_hops_and_both_families(lab):
     """The links alternate between IPv4 and IPv6: what cannot be rewritten is wrapped anew."""
     lan = lab.lan()

@@ -722,7 +722,7 @@ static void pings_are_answered_with_proof(void **state)
 		skip();
 	w = world_new(7, false);
 	set("sessions", &number, &session);
-	for (unsigned i = 0; i < 6; i++) {
+	for (unsigned i = 0; i < 7; i++) {
 		struct fastdp_ping ping = {
 			.type = FASTDP_PING, .flags = FASTDP_PING_BY_HAND, .session = 55, .token = 9
 		};
@@ -733,7 +733,11 @@ static void pings_are_answered_with_proof(void **state)
 
 		if (i == 3)
 			ping.session = 56;
-		make_ping(w, i == 2 ? &theirs : &mine, &ping, i ? 1514 : FASTDP_PING_FRAME_MIN,
+		/* 1514 is the largest that we prove ways for. */
+		make_ping(w, i == 2 ? &theirs : &mine, &ping,
+			  i == 6 ? 1515
+			  : i	 ? 1514
+				 : FASTDP_PING_FRAME_MIN,
 			  packet, &size);
 		if (i == 4)
 			packet[14 + OUTER4 + 20 + 8] ^= 1; /* the token */
@@ -756,8 +760,9 @@ static void pings_are_answered_with_proof(void **state)
 		assert_int_equal(checksum_finish(checksum_add(0, ip, 20)), 0);
 		memcpy(&ping, out.data + OUTER4 + 34, sizeof ping);
 		assert_int_equal(ping.type, FASTDP_PONG);
-		assert_int_equal(ping.flags,
-				 FASTDP_PING_BY_HAND | (i == 5 ? FASTDP_PONG_ACCEPTED : 0));
+		assert_int_equal(ping.flags, FASTDP_PING_BY_HAND |
+						     (i >= 5 ? FASTDP_PONG_ACCEPTED : 0) |
+						     (i != 6 ? FASTDP_PONG_RELAYS : 0));
 		assert_int_equal(ntohl(ping.session), 77);
 		assert_int_equal(ntohl(ping.token), 9);
 		assert_true(be64toh(ping.proof) == hash64(&theirs, &ping, FASTDP_PING_PROVED));
