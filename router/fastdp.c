@@ -417,13 +417,9 @@ struct mono fastdp_deadline(const struct fastdp *f, struct mono now)
 
 /* ---- what the kernel has to be told ---- */
 
+/* What begins before what ends: a peer is taken frames from all the time. */
 static bool next_session(struct fastdp *f, struct fastdp_op *op)
 {
-	if (f->ended_count) {
-		*op = (struct fastdp_op){ .type = FASTDP_OP_SESSION, .remove = true };
-		op->session = f->ended[--f->ended_count];
-		return true;
-	}
 	while (!list_empty(&f->dirty_links)) {
 		struct link *link = list_entry(f->dirty_links.next, struct link, dirty);
 		const struct fastdp_path *p = &link->path;
@@ -450,7 +446,11 @@ static bool next_session(struct fastdp *f, struct fastdp_op *op)
 		};
 		return true;
 	}
-	return false;
+	if (!f->ended_count)
+		return false;
+	*op = (struct fastdp_op){ .type = FASTDP_OP_SESSION, .remove = true };
+	op->session = f->ended[--f->ended_count];
+	return true;
 }
 
 /* Notes whose relay is another now, behind the neighbours that are dirty already: a relay is told

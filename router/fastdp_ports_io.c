@@ -1,5 +1,6 @@
 #include "fastdp_state_io.h"
 
+#include <net/if.h>
 #include <string.h>
 
 #include <weave/alloc.h>
@@ -11,6 +12,14 @@ static const struct fastdp_known_port *port_of(const struct fastdp_io *f, uint32
 {
 	for (size_t i = 0; i < f->ports_count; i++)
 		if (f->ports[i].segment == segment && mac_equal(f->ports[i].mac, mac))
+			return &f->ports[i];
+	return NULL;
+}
+
+static struct fastdp_known_port *port_at(struct fastdp_io *f, int ifindex)
+{
+	for (size_t i = 0; i < f->ports_count; i++)
+		if (f->ports[i].ifindex == ifindex)
 			return &f->ports[i];
 	return NULL;
 }
@@ -80,6 +89,18 @@ static struct fastdp_endpoint local_endpoint(const struct fastdp_io *f, uint32_t
 					 (uint32_t)port->ifindex };
 }
 
+/* The router may speak of its containers' MACs before it is told of their ports: until then they
+ * are where the earlier life had them, past a bridge that is perhaps being repaired. */
+static bool is_where_it_was(struct fastdp_io *f, const struct fastdp_mac *key)
+{
+	struct fastdp_endpoint before;
+	char name[IF_NAMESIZE];
+
+	return f->inherited_count && fastdp_map_get(&f->maps, MAP_ENDPOINTS, key, &before) &&
+	       before.where != FASTDP_AT_PEER && before.where != FASTDP_AT_BRIDGE &&
+	       !port_at(f, (int)before.number) && if_indextoname(before.number, name);
+}
+
 void fastdp_do_endpoint(struct fastdp_io *f, const struct fastdp_op *op)
 {
 	struct fastdp_mac key = key_of(op->segment, op->mac);
@@ -93,6 +114,8 @@ void fastdp_do_endpoint(struct fastdp_io *f, const struct fastdp_op *op)
 		return;
 	}
 	if (op->peer == f->config.self) {
+		if (is_where_it_was(f, &key))
+			return;
 		value = local_endpoint(f, op->segment, op->mac);
 	} else {
 		value = (struct fastdp_endpoint){ FASTDP_AT_PEER, fastdp_hold_slot(f, op->peer) };
@@ -118,14 +141,6 @@ void fastdp_do_address(struct fastdp_io *f, const struct fastdp_op *op)
 
 /* ---- containers, and the host itself ---- */
 
-static struct fastdp_known_port *port_at(struct fastdp_io *f, int ifindex)
-{
-	for (size_t i = 0; i < f->ports_count; i++)
-		if (f->ports[i].ifindex == ifindex)
-			return &f->ports[i];
-	return NULL;
-}
-
 /* What the kernel knows of a local MAC follows its port. */
 static void settle_local(struct fastdp_io *f, uint32_t segment, struct mac mac)
 {
@@ -135,6 +150,14 @@ static void settle_local(struct fastdp_io *f, uint32_t segment, struct mac mac)
 	if (fastdp_map_get(&f->maps, MAP_ENDPOINTS, &key, &before) &&
 	    before.where != FASTDP_AT_PEER && memcmp(&before, &value, sizeof value) != 0)
 		set_endpoint(f, &key, &value);
+}
+
+void fastdp_settle_local(struct fastdp_io *f, const struct fastdp_mac *key)
+{
+	struct mac mac;
+
+	memcpy(mac.b, key->mac, sizeof mac.b);
+	settle_local(f, key->segment, mac);
 }
 
 static struct fastdp_known_segment *segment_of(const struct fastdp_io *f, uint32_t number)

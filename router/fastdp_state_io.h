@@ -121,6 +121,8 @@ void fastdp_detach_underlay(struct fastdp_io *f, int ifindex);
 
 void fastdp_do_endpoint(struct fastdp_io *f, const struct fastdp_op *op);
 void fastdp_remove_endpoint(struct fastdp_io *f, const struct fastdp_mac *key);
+/* One that lives here is where its port is, as far as we know of it. */
+void fastdp_settle_local(struct fastdp_io *f, const struct fastdp_mac *key);
 void fastdp_do_address(struct fastdp_io *f, const struct fastdp_op *op);
 void fastdp_do_segment(struct fastdp_io *f, const struct fastdp_op *op);
 /* Of an earlier life: those that nobody opened in this one. */

@@ -114,7 +114,9 @@ void fastdp_inherit(struct fastdp_io *f)
 void fastdp_forget_inherited(struct fastdp_io *f)
 {
 	for (size_t i = 0; i < f->inherited_count; i++)
-		if (!f->inherited[i].settled)
+		if (f->inherited[i].settled)
+			fastdp_settle_local(f, &f->inherited[i].key);
+		else
 			fastdp_remove_endpoint(f, &f->inherited[i].key);
 	f->inherited_count = 0;
 	for (size_t i = f->sessions_count; i-- > 0;)

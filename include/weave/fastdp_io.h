@@ -40,7 +40,7 @@ void fastdp_io_flush(struct fastdp_io *f);
 void fastdp_io_port(struct fastdp_io *f, int ifindex, uint32_t segment, struct mac mac);
 /* The bridge, by whose MAC the host itself is reached since it is exposed. */
 void fastdp_io_host(struct fastdp_io *f, int bridge_ifindex, uint32_t segment, struct mac mac);
-/* The bridge saw that MAC behind one of its ports; those that are no container's are none of ours. */
+/* The bridge saw that MAC behind one of its ports; only containers' ports matter. */
 void fastdp_io_learned(struct fastdp_io *f, int ifindex, uint32_t segment, struct mac mac);
 /* Either is gone, or the host not exposed any more. */
 void fastdp_io_port_gone(struct fastdp_io *f, int ifindex);
