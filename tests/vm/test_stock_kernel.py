@@ -45,3 +45,18 @@ def test_sleeve_loses_no_byte_under_loss_disorder_and_doubles(lab):
     transfer(a.box, b.box, b.box.ip, 2_000_000, limit=120)
     transfer(b.box, a.box, a.box.ip, 2_000_000, limit=120)
     assert overlay(a, b)[0] == "sleeve"
+
+
+def test_large_frames_behind_vlan_tags(lab):
+    lan = lab.lan()
+    a, b = lan.host("a"), lan.host("b")
+    a.launch("--no-fastdp")
+    b.launch("--no-fastdp", a.ip)
+    mesh([a, b], seconds=60)
+    boxes(a, b)
+    for host, n in ((a, 1), (b, 2)):
+        host.box.run("ip link add link ethwe name v5 type vlan id 5")
+        host.box.run(f"ip address add 10.9.0.{n}/24 dev v5")
+        host.box.run("ip link set v5 up")
+    wait_until(10, lambda: a.box.reaches("10.9.0.2"), "ping")
+    transfer(a.box, b.box, "10.9.0.2", 3_000_000, limit=120)
