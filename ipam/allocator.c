@@ -457,6 +457,14 @@ static void note_copy(struct ipam *i, const struct run *before, const struct run
 		ipam_renew(i, "addresses were given away in our name");
 }
 
+/* What only we write, and only after our disk has it: a takeover that is not confirmed has its mark on
+ * the disk that was lost, so without it we would use what others live on. */
+static void note_forgotten(struct ipam *i, const struct run *merged)
+{
+	if (owner_equal(merged->owner, i->self) && merged->epoch > 0 && merged->counter == 0)
+		ipam_renew(i, "it took over addresses of a removed peer");
+}
+
 /* Pieces that we owned and do not own any more. */
 static void note_losses(struct ipam *i, const struct run *merged)
 {
@@ -524,6 +532,7 @@ void ipam_learn(struct ipam *i, const struct run *run, bool publish)
 	if (publish)
 		publish_run(i, run, false);
 	note_losses(i, run);
+	note_forgotten(i, run);
 	if (concerns_us(i, run))
 		ipam_refresh(i, (struct span){ run->start, run->end });
 	i->dirty = true;

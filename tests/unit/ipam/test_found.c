@@ -347,6 +347,39 @@ static void who_has_another_ring_is_nobody(void **state)
 	world_free(w);
 }
 
+/* F13: a takeover that waits for an answer, then an old copy of the disk, which has neither the runs
+ * nor their mark.  Others tell of the runs: without the mark they would be ours to use, though those
+ * who live there have not been heard. */
+static void an_old_copy_forgets_the_mark_of_a_takeover(void **state)
+{
+	struct world *w = world_new(13, 4, "10.32.0.0/27", IPAM_CONSENSUS, 4);
+	uint64_t victims;
+
+	(void)state;
+	world_start_all(w);
+	for (unsigned n = 0; n < 4; n++) {
+		char name[2] = { (char)('a' + n), '\0' };
+
+		world_allocate(w, n, name);
+	}
+	world_run(w, 20000);
+	victims = world_offset_of(w, 0, "a");
+	rows_copy(&w->hosts[1].snapshot, &w->hosts[1].disk);
+	world_crash(w, 0); /* its container lives on */
+	world_crash(w, 3); /* will answer one day */
+	remove_peer(w, 1, 0x0a);
+	world_run(w, 10000);
+	assert_int_equal(world_owner(w, 2, victims), 0x0b);
+	assert_false(may_use(&w->hosts[1], victims));
+	world_crash(w, 1);
+	rows_copy(&w->hosts[1].disk, &w->hosts[1].snapshot);
+	world_start(w, 1);
+	w->hosts[1].stale = false; /* nothing but the runs tells */
+	world_run(w, 15000);
+	assert_false(may_use(&w->hosts[1], victims));
+	world_free(w);
+}
+
 /* F11: what seed= gives a peer belongs to its name and no store; one that died before it ever came
  * is removed like any other. */
 static void a_seed_that_never_came_is_removed(void **state)
@@ -380,6 +413,7 @@ int main(void)
 		cmocka_unit_test(a_lost_neighbour_is_waited_for),
 		cmocka_unit_test(a_changed_connection_is_no_reason_to_go_on),
 		cmocka_unit_test(who_has_another_ring_is_nobody),
+		cmocka_unit_test(an_old_copy_forgets_the_mark_of_a_takeover),
 		cmocka_unit_test(a_seed_that_never_came_is_removed),
 	};
 
