@@ -457,8 +457,8 @@ static void note_copy(struct ipam *i, const struct run *before, const struct run
 		ipam_renew(i, "addresses were given away in our name");
 }
 
-/* What only we write, and only after our disk has it: a takeover that is not confirmed has its mark on
- * the disk that was lost, so without it we would use what others live on. */
+/* What only we write, and only after our disk has it: a takeover that is not confirmed has its mark
+ * on the disk that was lost, so without it we would use what others live on. */
 static void note_forgotten(struct ipam *i, const struct run *merged)
 {
 	if (owner_equal(merged->owner, i->self) && merged->epoch > 0 && merged->counter == 0)

@@ -347,9 +347,9 @@ static void who_has_another_ring_is_nobody(void **state)
 	world_free(w);
 }
 
-/* F13: a takeover that waits for an answer, then an old copy of the disk, which has neither the runs
- * nor their mark.  Others tell of the runs: without the mark they would be ours to use, though those
- * who live there have not been heard. */
+/* F13: a takeover that waits for an answer, then an old copy of the disk, which has neither the
+ * runs nor their mark.  Others tell of the runs: without the mark they would be ours to use, though
+ * those who live there have not been heard. */
 static void an_old_copy_forgets_the_mark_of_a_takeover(void **state)
 {
 	struct world *w = world_new(13, 4, "10.32.0.0/27", IPAM_CONSENSUS, 4);
