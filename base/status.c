@@ -62,6 +62,9 @@ void status_fini(struct status *s)
 	mem_free(s->drops);
 	mem_free(s->warnings);
 	mem_free(s->trusted_subnets);
+	for (size_t i = 0; i < s->networks_count; i++)
+		mem_free(s->networks[i].peers);
+	mem_free(s->networks);
 	mem_free(s->universes);
 	mem_free(s->default_subnets);
 	mem_free(s->strangers);
@@ -184,6 +187,16 @@ void status_universe_add_pending(struct status_universe *u, const char *containe
 void status_universe_add_waiting(struct status_universe *u, peer_name peer, const char *nickname)
 {
 	APPEND(u->waiting_for, u->waiting_for_count, (struct status_named){ peer, nickname });
+}
+
+struct status_network *status_add_network(struct status *s)
+{
+	return APPEND(s->networks, s->networks_count, (struct status_network){ 0 });
+}
+
+void status_network_add_peer(struct status_network *n, peer_name peer, const char *nickname)
+{
+	APPEND(n->peers, n->peers_count, (struct status_named){ peer, nickname });
 }
 
 void status_add_default_subnet(struct status *s, struct cidr subnet)

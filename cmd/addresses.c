@@ -345,19 +345,26 @@ static int by_text(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Ids of all that have an interface, sorted; borrowed from d->attached. */
+static const char **add_living(const struct attach_known *k, const char **ids, size_t *count)
+{
+	ids = mem_resize(ids, *count + k->count + k->hidden_count + 1, sizeof *ids);
+	for (size_t i = 0; i < k->count; i++)
+		ids[(*count)++] = k->list[i].id;
+	for (size_t i = 0; i < k->hidden_count; i++)
+		ids[(*count)++] = k->hidden[i].id;
+	return ids;
+}
+
+/* Ids of all that have an interface in any segment, sorted; borrowed from what is attached. */
 static const char **list_living(const struct daemon *d, size_t *count)
 {
-	const struct attach_known *k = &d->attached;
-	const char **ids = mem_new(k->count + k->hidden_count + 1, sizeof *ids);
-	size_t n = 0;
+	const char **ids;
 
-	for (size_t i = 0; i < k->count; i++)
-		ids[n++] = k->list[i].id;
-	for (size_t i = 0; i < k->hidden_count; i++)
-		ids[n++] = k->hidden[i].id;
-	qsort(ids, n, sizeof *ids, by_text);
-	*count = n;
+	*count = 0;
+	ids = add_living(&d->attached, NULL, count);
+	for (size_t i = 0; i < d->segments_count; i++)
+		ids = add_living(&d->segments[i]->attached, ids, count);
+	qsort(ids, *count, sizeof *ids, by_text);
 	return ids;
 }
 
@@ -406,6 +413,9 @@ void addresses_relisted(struct daemon *d)
 		return;
 	for (size_t i = 0; i < d->attached.count; i++)
 		found_all(d, &d->attached.list[i], now);
+	for (size_t s = 0; s < d->segments_count; s++)
+		for (size_t i = 0; i < d->segments[s]->attached.count; i++)
+			found_all(d, &d->segments[s]->attached.list[i], now);
 	for (uint32_t k = 0; k < d->exposed.count; k++)
 		found(d, API_EXPOSE_ID, d->exposed.items[k].cidr, now);
 	l.ids = list_living(d, &l.count);
@@ -421,7 +431,9 @@ void addresses_attached(struct daemon *d, const struct attachment *a)
 
 void addresses_container(struct daemon *d, const char *id)
 {
-	address_mark_container(&d->addresses, id, attach_known_lives(&d->attached, id), mono_now());
+	address_mark_container(&d->addresses, id,
+			       attach_known_lives(&d->attached, id) || segments_live(d, id),
+			       mono_now());
 }
 
 void addresses_exposed(struct daemon *d)

@@ -84,7 +84,7 @@ static bool repair(struct daemon *d, struct why *why)
 	if (net_bridge_ensure(d->net, d->options->bridge, d->bridge.mac, d->mtu,
 			      daemon_port_kind(d), &d->bridge, why))
 		return false;
-	net_monitor_watch(d->monitor, d->bridge.bridge_ifindex);
+	segments_watch(d);
 	daemon_fastdp_bridge(d);
 	if (expose_assert(d->net, &d->bridge, &d->exposed, why))
 		return false;
@@ -227,7 +227,7 @@ void bridge_watch_relist(struct daemon *d)
 	present_host(d);
 	drop_unseen(d);
 	addresses_relisted(d);
-	daemon_fastdp_ports(d, d->attached.list, d->attached.count);
+	daemon_fastdp_ports(d, SEGMENT_DEFAULT, d->attached.list, d->attached.count);
 	daemon_fastdp_host(d);
 }
 
@@ -235,7 +235,7 @@ void bridge_watch_attached(struct daemon *d, const struct attachment *a)
 {
 	present_container(d, a);
 	addresses_attached(d, a);
-	daemon_fastdp_ports(d, a, 1);
+	daemon_fastdp_ports(d, SEGMENT_DEFAULT, a, 1);
 }
 
 void bridge_watch_detached(struct daemon *d, int ifindex, const char *id)
@@ -324,7 +324,7 @@ static void on_link(struct daemon *d, const struct net_link *link)
 		soon(d, &d->repair, REPAIR_DELAY_S);
 	if (is_container_port(link))
 		docker_on_link(d, link);
-	if (link->master || is_ours(d, link->name))
+	if (segments_on_link(d, link) || link->master || is_ours(d, link->name))
 		return;
 	if (is_container_port(link))
 		on_unplugged(d, link->ifindex);
@@ -342,10 +342,11 @@ static void on_event(struct daemon *d, const struct net_event *e)
 		daemon_fastdp_link_gone(d, e->link.ifindex);
 		if (is_ours(d, e->link.name))
 			soon(d, &d->repair, REPAIR_DELAY_S);
-		else
+		else if (!segments_on_link_gone(d, &e->link))
 			on_port_gone(d, e->link.ifindex);
 		break;
 	case NET_EVENT_RESYNC:
+		segments_resync(d);
 		soon(d, &d->repair, REPAIR_DELAY_S);
 		break;
 	case NET_EVENT_FDB:
@@ -403,12 +404,14 @@ bool bridge_watch_start(struct daemon *d, struct why *why)
 	d->repair.data = d->relist.data = d->follow_mtu.data = d;
 	if (!open_monitor(d, why))
 		return false;
-	net_monitor_watch(d->monitor, d->bridge.bridge_ifindex);
+	segments_watch(d);
 	if (expose_load(d->net, &d->bridge, &d->exposed, why) ||
 	    expose_assert(d->net, &d->bridge, &d->exposed, why) ||
 	    !bridge_watch_open_capture(d, why))
 		return false;
 	daemon_settle_mtu(d);
+	if (!segments_start(d, why))
+		return false;
 	bridge_watch_relist(d);
 	return true;
 }

@@ -32,14 +32,19 @@ static const char usage[] =
 	"weave connect       [--replace] [<peer> ...]\n"
 	"      forget        <peer> ...\n"
 	"\n"
-	"weave attach        [<addr> ...] [--without-dns] [--no-multicast-route] <container>\n"
-	"      detach        [<addr> ...] <container>\n"
+	"weave attach        [<addr> ...] [--network <network>] [--without-dns]\n"
+	"                      [--no-multicast-route] <container>\n"
+	"      detach        [<addr> ...] [--network <network>] <container>\n"
 	"      expose        [<addr> ...] [--without-masquerade] [-h <fqdn>]\n"
 	"      hide          [<addr> ...]\n"
 	"\n"
-	"weave status        [targets | connections | peers | dns | ipam] [--json]\n"
+	"weave status        [targets | connections | peers | dns | ipam | networks]\n"
+	"                      [--json]\n"
 	"      report        [-f <format>]\n"
 	"      ps            [<container> ...] [--json]\n"
+	"\n"
+	"weave network       create <network> [--number <number>]\n"
+	"      network       rm <network>\n"
 	"\n"
 	"weave password      [rotate --password-file <file> | rotate --finish [--force]\n"
 	"                      | rotate --cancel [--force]]\n"
@@ -56,6 +61,7 @@ static const char usage[] =
 	"      <addr>      = <cidr> | ip:<cidr> | net:<cidr> | net:default\n"
 	"      <cidr>      = <ip>/<prefix length>\n"
 	"      <container> = /path/of/netns | <netns name> | <pid> | <Docker name or id>\n"
+	"      <network>   = <name>, the same on all hosts; 'weave' is the default one\n"
 	"      <peer_id>   = <nickname> | <peer name>\n";
 
 const char *cli_usage(void)
@@ -258,7 +264,10 @@ static enum cli_verdict parse_container(struct parser *p, bool attach)
 	while (verdict == CLI_RUN && (arg = take(p))) {
 		if (attach && strcmp(arg, "--without-dns") == 0)
 			p->a->dns = false;
-		else if (attach && strcmp(arg, "--no-multicast-route") == 0)
+		else if (is_option(p, arg, "--network", &p->a->network)) {
+			if (!p->a->network)
+				return misused(p, "--network needs the name of one");
+		} else if (attach && strcmp(arg, "--no-multicast-route") == 0)
 			p->a->multicast_route = false;
 		else if (attach && (strcmp(arg, "--rewrite-hosts") == 0 ||
 				    is_option(p, arg, "--add-host", &value)))
@@ -333,7 +342,8 @@ static enum cli_verdict parse_hide(struct parser *p)
 
 static enum cli_verdict parse_status(struct parser *p)
 {
-	static const char *const known[] = { "targets", "connections", "peers", "dns", "ipam" };
+	static const char *const known[] = { "targets", "connections", "peers",
+					     "dns",	"ipam",	       "networks" };
 	bool found = false;
 	const char *arg;
 
@@ -410,6 +420,29 @@ static enum cli_verdict parse_password(struct parser *p)
 	if (strcmp(a->change, "rotate") == 0 && a->force)
 		return misused(p, "--force goes with --finish or --cancel");
 	return CLI_RUN;
+}
+
+static enum cli_verdict parse_network(struct parser *p)
+{
+	struct cli_args *a = p->a;
+	const char *arg = take(p);
+
+	if (!arg || (strcmp(arg, "create") != 0 && strcmp(arg, "rm") != 0))
+		return misused(p, "weave network: expected create or rm");
+	a->what = arg;
+	while ((arg = take(p))) {
+		if (strcmp(a->what, "create") == 0 && is_option(p, arg, "--number", &a->number)) {
+			if (!a->number)
+				return misused(p, "--number needs one");
+		} else if (arg[0] == '-') {
+			return wrong(p, "unknown option", arg);
+		} else if (a->network) {
+			return misused(p, "one network at a time");
+		} else {
+			a->network = arg;
+		}
+	}
+	return a->network ? CLI_RUN : misused(p, "which network?");
 }
 
 static enum cli_verdict parse_ps(struct parser *p)
@@ -492,16 +525,17 @@ static const char *const words[] = {
 };
 
 static enum cli_verdict (*const parse_command[])(struct parser *p) = {
-	[CLI_LAUNCH] = parse_launch,	 [CLI_STOP] = parse_nothing,
-	[CLI_RESET] = parse_reset,	 [CLI_CONNECT] = parse_connect,
-	[CLI_FORGET] = parse_forget,	 [CLI_ATTACH] = parse_attach,
-	[CLI_DETACH] = parse_detach,	 [CLI_EXPOSE] = parse_expose,
-	[CLI_HIDE] = parse_hide,	 [CLI_STATUS] = parse_status,
-	[CLI_REPORT] = parse_report,	 [CLI_PS] = parse_ps,
-	[CLI_PASSWORD] = parse_password, [CLI_VERSION] = parse_nothing,
-	[CLI_PRIME] = parse_nothing,	 [CLI_RMPEER] = parse_rmpeer,
-	[CLI_DNS_ADD] = parse_name,	 [CLI_DNS_REMOVE] = parse_name,
-	[CLI_DNS_LOOKUP] = parse_one,	 [CLI_DNS_ARGS] = parse_nothing,
+	[CLI_LAUNCH] = parse_launch,	[CLI_STOP] = parse_nothing,
+	[CLI_RESET] = parse_reset,	[CLI_CONNECT] = parse_connect,
+	[CLI_FORGET] = parse_forget,	[CLI_ATTACH] = parse_attach,
+	[CLI_DETACH] = parse_detach,	[CLI_EXPOSE] = parse_expose,
+	[CLI_HIDE] = parse_hide,	[CLI_STATUS] = parse_status,
+	[CLI_REPORT] = parse_report,	[CLI_PS] = parse_ps,
+	[CLI_NETWORK] = parse_network,	[CLI_PASSWORD] = parse_password,
+	[CLI_VERSION] = parse_nothing,	[CLI_PRIME] = parse_nothing,
+	[CLI_RMPEER] = parse_rmpeer,	[CLI_DNS_ADD] = parse_name,
+	[CLI_DNS_REMOVE] = parse_name,	[CLI_DNS_LOOKUP] = parse_one,
+	[CLI_DNS_ARGS] = parse_nothing,
 };
 
 _Static_assert(ARRAY_COUNT(parse_command) == ARRAY_COUNT(words), "a parser for each word");

@@ -29,6 +29,7 @@
 	X(STATUS, "status")                                                                        \
 	X(REPORT, "report")                                                                        \
 	X(PS, "ps")                                                                                \
+	X(NETWORK, "network")                                                                      \
 	X(PASSWORD, "password")                                                                    \
 	X(VERSION, "version")                                                                      \
 	X(PRIME, "prime")                                                                          \
@@ -57,7 +58,10 @@ struct cli_args {
 	/* password: "" to look, "rotate", "finish", "cancel" */
 	const char *change;
 	const char *password_file; /* password rotate; "-": standard input */
-	const char *what;      /* status: "", "targets", "connections", "peers", "dns", "ipam" */
+	const char *what; /* network: "create", "rm"; status: "", "targets", "connections", "peers",
+			     "dns", "ipam" */
+	const char *network;   /* attach, detach, network; NULL: none was given */
+	const char *number;    /* network create: or NULL */
 	const char *format;    /* report: the template, or NULL */
 	const char *container; /* attach, detach; dns-add, dns-remove: NULL: of none */
 	/* As the API takes them: "10.2.1.1/24", "ip:...", "net:...", "net:default".  Checked. */

@@ -26,6 +26,7 @@ static void op_status(void *ctx, struct status *s)
 	s->capture = capture_kind_name(d->capture_kind);
 	s->mtu = d->mtu;
 	dns_status(d, s);
+	segments_status(d, s);
 	for (size_t i = 0; i < d->addresses.ranges_count; i++)
 		status_add_default_subnet(s, d->addresses.ranges[i].default_subnet);
 	if (!d->capture) {
@@ -61,6 +62,43 @@ static bool op_forget(void *ctx, const char *const *peers, size_t count, struct 
 	return true;
 }
 
+static bool op_network_open(void *ctx, const char *key, uint32_t number, struct text *answer,
+			    struct why *why)
+{
+	struct segment_ops ops = daemon_segment_ops(ctx);
+	struct segment s;
+
+	if (ops.open(ops.ctx, key, number, &s, why))
+		return false;
+	text_add(answer, "network %s is segment %u, bridge %s", s.key, s.number,
+		 s.bridge.names.bridge);
+	return true;
+}
+
+static bool op_network_close(void *ctx, const char *key, struct why *why)
+{
+	struct segment_ops ops = daemon_segment_ops(ctx);
+
+	return ops.close(ops.ctx, key, why) == 0;
+}
+
+static void add_segments_attachments(struct daemon *d, struct api_attachments *out)
+{
+	for (size_t s = 0; s < d->segments_count; s++) {
+		const struct attach_known *k = &d->segments[s]->attached;
+
+		for (size_t i = 0; i < k->count; i++) {
+			struct api_attachment *a = api_attachments_add(out);
+
+			memcpy(a->id, k->list[i].id, sizeof k->list[i].id);
+			a->mac = k->list[i].mac;
+			a->addresses.count = k->list[i].cidrs_count;
+			memcpy(a->addresses.list, k->list[i].cidrs,
+			       k->list[i].cidrs_count * sizeof k->list[i].cidrs[0]);
+		}
+	}
+}
+
 static void op_attachments(void *ctx, struct api_attachments *out)
 {
 	struct daemon *d = ctx;
@@ -76,6 +114,7 @@ static void op_attachments(void *ctx, struct api_attachments *out)
 		for (uint32_t i = 0; i < d->exposed.count; i++)
 			a->addresses.list[a->addresses.count++] = d->exposed.items[i].cidr;
 	}
+	add_segments_attachments(d, out);
 	if (attach_list(d->net, &d->bridge, &list, &count, &why))
 		log_warning(&d->log, "cannot list the attached containers: %s", why.text);
 	for (size_t i = 0; i < count; i++) {
@@ -126,6 +165,8 @@ struct api_ops daemon_api_ops(struct daemon *d)
 		.detach = control_detach,
 		.expose = control_expose,
 		.hide = control_hide,
+		.network_open = op_network_open,
+		.network_close = op_network_close,
 		.attachments = op_attachments,
 		.attached_as = op_attached_as,
 		.has_ipam = control_has_ipam,

@@ -4,6 +4,7 @@
  * what is to be done with the addresses when they are there.  It ends with the reply, or when the
  * client goes away: then the job is undone.
  */
+#include "addresses.h"
 #include "control.h"
 
 #include <errno.h>
@@ -34,7 +35,52 @@ struct pending {
 	void *done_ctx;
 	char id[ATTACH_ID_MAX + 1], netns[API_NETNS_SIZE];
 	char fqdn[HOSTNAME_MAX + 2]; /* empty: it gets no name */
+	char network[SEGMENT_KEY_MAX + 1];
 };
+
+/* Where a container is attached. */
+struct place {
+	const struct net_bridge *bridge;
+	struct attach_known *attached;
+	struct daemon_segment *segment; /* NULL: the default one */
+};
+
+static bool find_place(struct daemon *d, const char *network, struct place *p, struct why *why)
+{
+	*p = (struct place){ &d->bridge, &d->attached, NULL };
+	if (strcmp(network, SEGMENT_DEFAULT_KEY) == 0)
+		return true;
+	p->segment = segments_find(d, network);
+	if (!p->segment) {
+		why_set(why, WHY_INVALID,
+			"network %.60s is not open here: make it with weave network create",
+			network);
+		return false;
+	}
+	p->bridge = &p->segment->segment.bridge;
+	p->attached = &p->segment->attached;
+	return true;
+}
+
+static void was_attached(struct daemon *d, const struct place *p, const struct attachment *a)
+{
+	if (!p->segment) {
+		bridge_watch_attached(d, a);
+		return;
+	}
+	segments_relist(d, p->segment);
+	addresses_attached(d, a);
+}
+
+static void was_detached(struct daemon *d, const struct place *p, int ifindex, const char *id)
+{
+	if (!p->segment) {
+		bridge_watch_detached(d, ifindex, id);
+		return;
+	}
+	segments_relist(d, p->segment);
+	addresses_container(d, id);
+}
 
 /* ---- waiting ---- */
 
@@ -111,11 +157,12 @@ static bool outcome(int rc, struct why *why)
 }
 
 /* Somebody may have attached the namespace under another id while we waited. */
-static bool has_its_id(struct daemon *d, const struct attach_request *r, struct why *why)
+static bool has_its_id(struct daemon *d, const struct place *place, const struct attach_request *r,
+		       struct why *why)
 {
 	char id[ATTACH_ID_MAX + 1];
 
-	if (!outcome(attach_identity(d->net, &d->bridge, r, id, why), why))
+	if (!outcome(attach_identity(d->net, place->bridge, r, id, why), why))
 		return false;
 	if (strcmp(id, r->id) != 0)
 		why_set(why, WHY_INVALID, "%s was attached as %s meanwhile: try again", r->netns,
@@ -123,7 +170,8 @@ static bool has_its_id(struct daemon *d, const struct attach_request *r, struct 
 	return strcmp(id, r->id) == 0;
 }
 
-static bool attach(struct pending *p, struct attachment *a, struct why *why)
+static bool attach(struct pending *p, const struct place *place, struct attachment *a,
+		   struct why *why)
 {
 	struct daemon *d = p->daemon;
 	struct attach_request r = {
@@ -135,8 +183,8 @@ static bool attach(struct pending *p, struct attachment *a, struct why *why)
 		.mtu = d->mtu,
 	};
 
-	return has_its_id(d, &r, why) &&
-	       outcome(attach_add(d->net, &d->bridge, &d->attached, &r, a, why), why);
+	return has_its_id(d, place, &r, why) &&
+	       outcome(attach_add(d->net, place->bridge, place->attached, &r, a, why), why);
 }
 
 static bool expose(struct pending *p, struct why *why)
@@ -172,10 +220,14 @@ static void carry_out(struct pending *p)
 	struct daemon *d = p->daemon;
 	struct attachment a;
 	struct why why = { 0 };
+	struct place place = { 0 };
 	bool ok = address_job_holds(p->job, &why);
 
-	if (ok)
-		ok = of_container ? attach(p, &a, &why) : expose(p, &why);
+	/* It may have been closed meanwhile. */
+	if (ok && of_container)
+		ok = find_place(d, p->network, &place, &why) && attach(p, &place, &a, &why);
+	else if (ok)
+		ok = expose(p, &why);
 	if (!ok) {
 		refuse(p, &why);
 		return;
@@ -186,7 +238,7 @@ static void carry_out(struct pending *p)
 	address_job_keep(p->job);
 	free_pending(p);
 	if (of_container)
-		bridge_watch_attached(d, &a);
+		was_attached(d, &place, &a);
 	else
 		bridge_watch_exposed(d);
 }
@@ -280,7 +332,9 @@ void control_attach(void *ctx, const struct api_attach *request, struct api_repl
 	struct pending *p;
 	struct why why = { 0 };
 	char id[ATTACH_ID_MAX + 1];
-	bool ok = outcome(attach_identity(d->net, &d->bridge, &r, id, &why), &why);
+	struct place place;
+	bool ok = find_place(d, request->network, &place, &why) &&
+		  outcome(attach_identity(d->net, place.bridge, &r, id, &why), &why);
 
 	if (ok && d->addresses.ranges_count && strcmp(id, ATTACH_UNKNOWN_ID) == 0) {
 		why_set(&why, WHY_INVALID,
@@ -295,6 +349,7 @@ void control_attach(void *ctx, const struct api_attach *request, struct api_repl
 	p = new_pending(d, PENDING_ATTACH, reply);
 	strcpy(p->id, id);
 	strcpy(p->netns, request->netns);
+	strcpy(p->network, request->network);
 	p->multicast_route = request->multicast_route;
 	keep_fqdn(p, request->fqdn);
 	wait_for(p, address_job_get(&d->addresses, id, true, &request->wants, mono_now()));
@@ -375,7 +430,8 @@ static void split_loose(struct daemon *d, const char *id, const struct attachmen
 }
 
 /* All of 'asked', or none; none there: all that the container has. */
-static bool remove_addresses(struct daemon *d, const struct api_attach *request, const char *id,
+static bool remove_addresses(struct daemon *d, const struct place *place,
+			     const struct api_attach *request, const char *id,
 			     struct api_addresses *asked, struct why *why)
 {
 	struct detach_request r = { .id = request->id,
@@ -383,16 +439,17 @@ static bool remove_addresses(struct daemon *d, const struct api_attach *request,
 				    .cidrs = asked->list,
 				    .cidrs_count = asked->count };
 	struct detached *removed = mem_new(1, sizeof *removed);
-	bool ok = outcome(attach_remove(d->net, &d->bridge, &d->attached, &r, removed, why), why);
+	bool ok = outcome(attach_remove(d->net, place->bridge, place->attached, &r, removed, why),
+			  why);
 
 	if (ok) {
 		asked->count = removed->cidrs_count;
 		memcpy(asked->list, removed->cidrs, asked->count * sizeof *asked->list);
 		free_addresses(d, id, asked);
 		if (removed->left.ifindex)
-			bridge_watch_attached(d, &removed->left);
+			was_attached(d, place, &removed->left);
 		else
-			bridge_watch_detached(d, removed->ifindex, id);
+			was_detached(d, place, removed->ifindex, id);
 	}
 	mem_free(removed);
 	return ok;
@@ -419,15 +476,17 @@ static bool select_addresses(struct daemon *d, const struct api_attach *request,
 }
 
 /* 'a' is what is attached, NULL: nothing.  'id': whose the addresses are. */
-static bool detach(struct daemon *d, const struct api_attach *request, const struct attachment *a,
-		   const char *id, struct api_addresses *done, struct why *why)
+static bool detach(struct daemon *d, const struct place *place, const struct api_attach *request,
+		   const struct attachment *a, const char *id, struct api_addresses *done,
+		   struct why *why)
 {
 	struct api_addresses loose;
 
 	if (!select_addresses(d, request, a, id, done, why))
 		return false;
 	split_loose(d, id, a, done, &loose);
-	if ((done->count || loose.count == 0) && !remove_addresses(d, request, id, done, why))
+	if ((done->count || loose.count == 0) &&
+	    !remove_addresses(d, place, request, id, done, why))
 		return false;
 	free_addresses(d, id, &loose);
 	for (size_t i = 0; i < loose.count && done->count < API_ADDRESSES_MAX; i++)
@@ -436,9 +495,10 @@ static bool detach(struct daemon *d, const struct api_attach *request, const str
 }
 
 /* It has its interface, but its namespace is not where it was: its addresses are in use. */
-static bool lives_out_of_sight(struct daemon *d, const char *id, struct why *why)
+static bool lives_out_of_sight(struct daemon *d, const struct place *place, const char *id,
+			       struct why *why)
 {
-	bool lives = id && attach_is_hidden(d->net, &d->bridge, &d->attached, id);
+	bool lives = id && attach_is_hidden(d->net, place->bridge, place->attached, id);
 
 	if (lives)
 		why_set(why, WHY_INVALID,
@@ -455,13 +515,14 @@ void control_detach(void *ctx, const struct api_attach *request, struct api_repl
 	struct daemon *d = ctx;
 	struct api_addresses done;
 	struct why why = { 0 };
-	int rc = attach_find(d->net, &d->bridge, &d->attached, &who, a, &why);
-	bool ok;
+	struct place place;
+	bool ok = find_place(d, request->network, &place, &why);
+	int rc = ok ? attach_find(d->net, place.bridge, place.attached, &who, a, &why) : -EINVAL;
 
 	if (rc == 0)
-		ok = detach(d, request, a, a->id, &done, &why);
-	else if (rc == -ENOENT && !lives_out_of_sight(d, request->id, &why))
-		ok = detach(d, request, NULL, request->id, &done, &why);
+		ok = detach(d, &place, request, a, a->id, &done, &why);
+	else if (rc == -ENOENT && !lives_out_of_sight(d, &place, request->id, &why))
+		ok = detach(d, &place, request, NULL, request->id, &done, &why);
 	else
 		ok = outcome(rc, &why);
 	if (ok)

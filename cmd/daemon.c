@@ -40,10 +40,12 @@ static void send_frames(struct daemon *d, const struct outbox *o)
 
 		while (end < o->frames_count && o->frames[end].segment == segment)
 			end++;
-		if (segment == SEGMENT_DEFAULT && d->capture)
+		if (segment != SEGMENT_DEFAULT)
+			segments_send(d, segment, o->frames + at, end - at);
+		else if (d->capture)
 			capture_send(d->capture, o->frames + at, end - at);
 		else
-			router_count_drop(r, DROP_UNKNOWN_SEGMENT, end - at);
+			router_count_drop(r, DROP_INJECT_FAILED, end - at);
 	}
 }
 
@@ -522,6 +524,7 @@ void daemon_fini(struct daemon *d)
 	server_free(d->server);
 	docker_stop(d);
 	bridge_watch_stop(d);
+	segments_stop(d);
 	if (!d->ready && d->bridge_touched && !d->bridge_was_there)
 		net_bridge_remove(d->net, d->options->bridge, &why);
 	connections_free(d->connections);

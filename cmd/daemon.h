@@ -16,6 +16,7 @@
 #include <weave/docker.h>
 #include <weave/engine.h>
 #include <weave/net.h>
+#include <weave/segments.h>
 
 #include "options.h"
 #include "password_io.h"
@@ -41,6 +42,17 @@ struct daemon_docker {
 	struct docker_networks networks;
 	struct docker_grant *grants;
 	size_t grants_count;
+};
+
+/* A segment other than the default one; cmd/segments.c. */
+struct daemon_segment {
+	struct segment segment;
+	struct daemon *daemon;
+	struct capture *capture; /* NULL: it is to be repaired */
+	struct attach_known attached;
+	struct mac *macs; /* published */
+	size_t macs_count;
+	bool stale; /* something happened there: to be repaired, and listed anew */
 };
 
 struct daemon {
@@ -78,6 +90,9 @@ struct daemon {
 	struct attach_known attached;
 	struct local_endpoint *locals;
 	size_t locals_count, locals_looked; /* where the last one was found */
+	struct daemon_segment **segments;   /* but the default one; in order of number */
+	size_t segments_count;
+	struct ev_timer segments_repair;
 
 	struct connections *connections;
 	struct sleeve_socket *sleeve;
@@ -125,7 +140,9 @@ bool daemon_password(void *ctx, const struct api_password *request, struct text 
 void daemon_fastdp_open(struct daemon *d); /* fills its part of the configuration */
 void daemon_fastdp_start(struct daemon *d);
 void daemon_fastdp_flush(struct daemon *d);
-void daemon_fastdp_ports(struct daemon *d, const struct attachment *list, size_t count);
+void daemon_fastdp_ports(struct daemon *d, uint32_t segment, const struct attachment *list,
+			 size_t count);
+void daemon_fastdp_segment(struct daemon *d, uint32_t segment, int bridge_port_ifindex);
 void daemon_fastdp_host(struct daemon *d);
 void daemon_fastdp_link_gone(struct daemon *d, int ifindex);
 void daemon_fastdp_bridge(struct daemon *d);
@@ -138,6 +155,29 @@ void daemon_name_put(struct daemon *d, const char *container, const char *hostna
 		     struct ip_addr address);
 void daemon_names_remove(struct daemon *d, const char *container, const char *hostname,
 			 const struct ip_addr *address);
+
+/* cmd/segments.c: the further segments, each with a bridge of its own. */
+/* Finds those of an earlier life again; one that cannot be opened stays as it is, and is logged. */
+bool segments_start(struct daemon *d, struct why *why);
+void segments_stop(struct daemon *d); /* what is in the kernel stays */
+struct segment_ops daemon_segment_ops(struct daemon *d);
+struct daemon_segment *segments_find(const struct daemon *d, const char *key);
+struct daemon_segment *segments_get(const struct daemon *d, uint32_t number);
+/* Lists what is attached there anew, and publishes it. */
+void segments_relist(struct daemon *d, struct daemon_segment *g);
+void segments_send(struct daemon *d, uint32_t number, const struct outbox_frame *frames,
+		   uint32_t count);
+void segments_mtu(struct daemon *d);
+/* True when the event was about one of them. */
+bool segments_on_link(struct daemon *d, const struct net_link *link);
+bool segments_on_link_gone(struct daemon *d, const struct net_link *link);
+void segments_resync(struct daemon *d);
+/* Bridges and containers of the networks that the engine told of. */
+void segments_status(const struct daemon *d, struct status *s);
+/* Tells the monitor of all bridges. */
+void segments_watch(struct daemon *d);
+/* Has a container of that id an interface in any of them? */
+bool segments_live(const struct daemon *d, const char *id);
 
 /* cmd/mtu.c */
 uint32_t daemon_underlay_mtu(struct daemon *d);

@@ -1,5 +1,6 @@
 #include "engine_status.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <weave/must.h>
@@ -286,6 +287,41 @@ static void add_names(struct engine *e, struct status *s)
 		};
 }
 
+static int by_segment(const void *a, const void *b)
+{
+	const struct status_network *x = a, *y = b;
+
+	return (x->segment > y->segment) - (x->segment < y->segment);
+}
+
+static void add_networks(struct engine *e, struct status *s)
+{
+	struct router *r = engine_router(e);
+	struct status_network *n = status_add_network(s);
+	struct network_info info;
+
+	n->key = SEGMENT_DEFAULT_KEY;
+	n->bridge = "";
+	n->open = true;
+	for (size_t i = 0; router_network_at(r, i, &info); i++) {
+		peer_name peer;
+		size_t at = 0;
+
+		/* Of one that was closed everywhere, nothing may be left but its record. */
+		if (!info.open && !info.peers_count)
+			continue;
+		n = status_add_network(s);
+		n->segment = info.segment;
+		n->key = status_text(s, "%s", info.key);
+		n->bridge = "";
+		n->open = info.open;
+		n->contested = info.contested;
+		while ((peer = router_network_peer(r, i, &at)) != PEER_NAME_NONE)
+			status_network_add_peer(n, peer, nickname_of(e, s, peer));
+	}
+	qsort(s->networks, s->networks_count, sizeof *s->networks, by_segment);
+}
+
 void engine_status_fill(struct engine *e, const struct gossip_config *config, struct mono now,
 			struct status *s)
 {
@@ -315,4 +351,5 @@ void engine_status_fill(struct engine *e, const struct gossip_config *config, st
 	add_counters(e, s);
 	add_universes(e, s);
 	add_names(e, s);
+	add_networks(e, s);
 }

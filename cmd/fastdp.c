@@ -54,10 +54,17 @@ void daemon_fastdp_flush(struct daemon *d)
 		fastdp_io_flush(d->fastdp);
 }
 
-void daemon_fastdp_ports(struct daemon *d, const struct attachment *list, size_t count)
+void daemon_fastdp_segment(struct daemon *d, uint32_t segment, int bridge_port_ifindex)
+{
+	if (d->fastdp)
+		fastdp_io_segment(d->fastdp, segment, bridge_port_ifindex);
+}
+
+void daemon_fastdp_ports(struct daemon *d, uint32_t segment, const struct attachment *list,
+			 size_t count)
 {
 	for (size_t i = 0; d->fastdp && i < count; i++)
-		fastdp_io_port(d->fastdp, list[i].ifindex, SEGMENT_DEFAULT, list[i].mac);
+		fastdp_io_port(d->fastdp, list[i].ifindex, segment, list[i].mac);
 }
 
 /* The host itself, while it is exposed. */
@@ -105,8 +112,23 @@ void daemon_fastdp_mtu(struct daemon *d)
  * router, so this is how it learns who is there. */
 void daemon_fastdp_fdb(struct daemon *d, const struct net_fdb *fdb)
 {
-	if (!d->fastdp || fdb->is_local || fdb->vlan || fdb->ifindex == d->bridge.port_ifindex)
+	uint32_t segment = SEGMENT_DEFAULT;
+	int port = d->bridge.port_ifindex;
+
+	if (!d->fastdp || fdb->is_local || fdb->vlan)
 		return;
-	fastdp_io_learned(d->fastdp, fdb->ifindex, SEGMENT_DEFAULT, fdb->mac);
-	router_on_local_mac(engine_router(d->engine), SEGMENT_DEFAULT, fdb->mac, mono_now());
+	for (size_t i = 0; fdb->bridge != d->bridge.bridge_ifindex && i < d->segments_count; i++) {
+		const struct segment *s = &d->segments[i]->segment;
+
+		if (s->bridge.bridge_ifindex != fdb->bridge)
+			continue;
+		segment = s->number;
+		port = s->bridge.port_ifindex;
+	}
+	if (segment == SEGMENT_DEFAULT && fdb->bridge != d->bridge.bridge_ifindex)
+		return;
+	if (fdb->ifindex == port)
+		return;
+	fastdp_io_learned(d->fastdp, fdb->ifindex, segment, fdb->mac);
+	router_on_local_mac(engine_router(d->engine), segment, fdb->mac, mono_now());
 }

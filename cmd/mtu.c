@@ -70,6 +70,7 @@ static void apply(struct daemon *d, uint32_t mtu)
 	if (!shrinks)
 		daemon_settle_mtu(d);
 	daemon_fastdp_mtu(d);
+	segments_mtu(d);
 	if (!bridge_watch_open_capture(d, &why))
 		log_error(&d->log, "%s", why.text);
 }

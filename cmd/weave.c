@@ -108,6 +108,29 @@ static void add_addresses(const struct cli_args *a, struct text *form)
 		cli_form_add(form, "address", a->addresses[i]);
 }
 
+static void add_network(const struct cli_args *a, struct text *form)
+{
+	if (a->network)
+		cli_form_add(form, "network", a->network);
+}
+
+static int network(const struct cli_args *a)
+{
+	bool create = strcmp(a->what, "create") == 0;
+	struct text form = { 0 };
+	int result;
+
+	cli_form_add(&form, "name", a->network);
+	if (a->number)
+		cli_form_add(&form, "number", a->number);
+	result = ask(a, &(struct question){ .method = create ? "POST" : "DELETE",
+					    .path = "/network",
+					    .form = text_string(&form),
+					    .plain = true });
+	text_fini(&form);
+	return result;
+}
+
 static int attach(const struct cli_args *a)
 {
 	struct text form = { 0 }, message = { 0 };
@@ -117,6 +140,7 @@ static int attach(const struct cli_args *a)
 	if (cli_container_find(a->container, &container, &message)) {
 		cli_form_add(&form, "id", container.id);
 		cli_form_add(&form, "netns", container.netns);
+		add_network(a, &form);
 		add_addresses(a, &form);
 		if (!a->multicast_route)
 			cli_form_add(&form, "multicast-route", "false");
@@ -148,6 +172,7 @@ static int detach(const struct cli_args *a)
 	} else {
 		cli_form_add(&form, "id", a->container);
 	}
+	add_network(a, &form);
 	add_addresses(a, &form);
 	result = ask(a, &(struct question){ .method = "DELETE",
 					    .path = "/attach",
@@ -354,6 +379,8 @@ static int run(struct cli_args *a)
 		return status(a);
 	case CLI_REPORT:
 		return report(a);
+	case CLI_NETWORK:
+		return network(a);
 	case CLI_PASSWORD:
 		return password(a);
 	case CLI_PS:

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <weave/alloc.h>
+#include <weave/net_segment.h>
 #include <weave/net_tunnel.h>
 
 #include "names.h"
@@ -87,8 +88,8 @@ static int ensure_bridge(struct net *net, const char *name, struct mac mac, uint
 		rc = tune(net, name);
 	if (rc == 0 && !(link->flags & IFF_UP))
 		rc = net_link_set_up(net, link->ifindex, true);
-	/* Last: the alias says that all of this was done. */
-	if (rc == 0)
+	/* Last: the alias says that all of this was done.  That of a segment says more. */
+	if (rc == 0 && fresh)
 		rc = set_own_alias(net, link, name, "bridge");
 	return rc;
 }
@@ -296,28 +297,47 @@ static int remove_table(const char *table, struct why *why)
 	return net_nft(commands, NULL, why);
 }
 
+int bridge_take_down(struct net *net, const struct net_bridge_names *names, bool tunnel)
+{
+	struct net_link bridge = { 0 };
+	int rc = net_link_find(net, names->bridge, &bridge);
+
+	if (rc == 0 && strcmp(bridge.kind, "bridge") != 0)
+		memset(&bridge, 0, sizeof bridge); /* not ours: stays */
+	if (rc == 0 || rc == -ENODEV)
+		rc = remove_links(net, names, bridge.ifindex);
+	if (rc == 0 && tunnel)
+		rc = net_tunnel_remove(net, names->bridge);
+	if (rc == 0 && bridge.ifindex)
+		rc = net_link_delete(net, bridge.ifindex);
+	return rc;
+}
+
+static int remove_segments(struct net *net, const char *main, struct why *why)
+{
+	struct net_segment *list;
+	size_t count;
+	int rc = explain(net, net_segments(net, main, &list, &count), why);
+
+	for (size_t i = 0; rc == 0 && i < count; i++)
+		rc = net_segment_remove(net, main, list[i].number, why);
+	mem_free(list);
+	return rc;
+}
+
 int net_bridge_remove(struct net *net, const char *name, struct why *why)
 {
 	struct net_bridge_names names;
-	struct net_link bridge = { 0 };
 	int rc;
 
 	if (!net_bridge_names(name, &names)) {
 		why_set(why, WHY_INVALID, "\"%.32s\" cannot be the name of a bridge", name);
 		return -EINVAL;
 	}
-	rc = net_link_find(net, name, &bridge);
-	if (rc == 0 && strcmp(bridge.kind, "bridge") != 0)
-		memset(&bridge, 0, sizeof bridge); /* not ours: stays */
-	if (rc == 0 || rc == -ENODEV)
-		rc = remove_links(net, &names, bridge.ifindex);
+	rc = explain(net, bridge_take_down(net, &names, true), why);
 	if (rc == 0)
-		rc = net_tunnel_remove(net, name);
-	if (rc == 0 && bridge.ifindex)
-		rc = net_link_delete(net, bridge.ifindex);
-	if (rc)
-		return explain(net, rc, why);
-	return remove_table(names.table, why);
+		rc = remove_segments(net, name, why);
+	return rc ? rc : remove_table(names.table, why);
 }
 
 /* ---- forwarding database ---- */
@@ -332,7 +352,8 @@ bool fdb_parse(const struct nlmsghdr *h, int bridge, struct net_fdb *fdb)
 		return false;
 	attrs_parse(attrs, NDA_MAX, h, sizeof *info);
 	/* Entries without master are address filters of the device itself. */
-	if (bridge == 0 || (int)attr_u32(attrs[NDA_MASTER]) != bridge)
+	fdb->bridge = (int)attr_u32(attrs[NDA_MASTER]);
+	if (fdb->bridge == 0 || (bridge && fdb->bridge != bridge))
 		return false;
 	fdb->ifindex = info->ndm_ifindex;
 	fdb->vlan = attr_u16(attrs[NDA_VLAN]);

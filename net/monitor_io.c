@@ -1,6 +1,7 @@
 #include "netlink_io.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <weave/alloc.h>
@@ -14,7 +15,8 @@
 
 struct net_monitor {
 	struct mnl_socket *socket;
-	int bridge;
+	int *bridges; /* in order */
+	size_t bridges_count;
 	bool lost; /* events were dropped, and that was not told yet */
 	int left;  /* bytes of the buffer not looked at yet, from 'next' on */
 	const struct nlmsghdr *next;
@@ -54,6 +56,7 @@ void net_monitor_close(struct net_monitor *m)
 		return;
 	if (m->socket)
 		mnl_socket_close(m->socket);
+	mem_free(m->bridges);
 	mem_free(m->buffer);
 	mem_free(m);
 }
@@ -63,9 +66,24 @@ int net_monitor_fd(const struct net_monitor *m)
 	return mnl_socket_get_fd(m->socket);
 }
 
-void net_monitor_watch(struct net_monitor *m, int bridge_ifindex)
+static int compare(const void *a, const void *b)
 {
-	m->bridge = bridge_ifindex;
+	return *(const int *)a - *(const int *)b;
+}
+
+void net_monitor_watch(struct net_monitor *m, const int *bridges, size_t count)
+{
+	mem_free(m->bridges);
+	m->bridges = count ? mem_copy(bridges, count * sizeof *bridges) : NULL;
+	m->bridges_count = count;
+	if (count)
+		qsort(m->bridges, count, sizeof *bridges, compare);
+}
+
+static bool read_fdb(const struct net_monitor *m, const struct nlmsghdr *h, struct net_fdb *fdb)
+{
+	return m->bridges_count && fdb_parse(h, 0, fdb) &&
+	       bsearch(&fdb->bridge, m->bridges, m->bridges_count, sizeof *m->bridges, compare);
 }
 
 /* True when the message is an event for the caller. */
@@ -81,10 +99,10 @@ static bool event_parse(const struct net_monitor *m, const struct nlmsghdr *h,
 		return link_parse(h, &event->link);
 	case RTM_NEWNEIGH:
 		event->kind = NET_EVENT_FDB;
-		return fdb_parse(h, m->bridge, &event->fdb);
+		return read_fdb(m, h, &event->fdb);
 	case RTM_DELNEIGH:
 		event->kind = NET_EVENT_FDB_GONE;
-		return fdb_parse(h, m->bridge, &event->fdb);
+		return read_fdb(m, h, &event->fdb);
 	default:
 		return false;
 	}

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include <weave/hash.h>
+#include <weave/net_segment.h>
 #include <weave/net_tunnel.h>
 
 static bool letter(char c)
@@ -42,9 +43,48 @@ uint32_t net_bridge_mark(const char *bridge)
 	return mark_of(bridge) | 0x10000000u;
 }
 
+static bool read_hex(const char *text, size_t digits, uint32_t *out)
+{
+	uint32_t v = 0;
+
+	for (size_t i = 0; i < digits; i++) {
+		char c = text[i];
+
+		if (c >= '0' && c <= '9')
+			v = v << 4 | (uint32_t)(c - '0');
+		else if (c >= 'a' && c <= 'f')
+			v = v << 4 | (uint32_t)(c - 'a' + 10);
+		else
+			return false;
+	}
+	*out = v;
+	return text[digits] == 0;
+}
+
+void net_segment_name(const char *main, uint32_t segment, char *name)
+{
+	if (strcmp(main, "weave") == 0)
+		snprintf(name, NET_NAME_SIZE, "weave-%06x", segment & 0xffffff);
+	else
+		snprintf(name, NET_NAME_SIZE, "w%07x-%06x", mark_of(main), segment & 0xffffff);
+}
+
+bool net_segment_number(const char *main, const char *name, uint32_t *segment)
+{
+	char expected[NET_NAME_SIZE];
+	const char *digits = strrchr(name, '-');
+
+	if (!digits || !read_hex(digits + 1, 6, segment) || *segment == SEGMENT_DEFAULT ||
+	    *segment > SEGMENT_MAX)
+		return false;
+	net_segment_name(main, *segment, expected);
+	return strcmp(name, expected) == 0;
+}
+
 bool net_bridge_names(const char *bridge, struct net_bridge_names *names)
 {
 	unsigned mark;
+	uint32_t segment;
 
 	if (!net_name_valid(bridge) || strncmp(bridge, "vethw", 5) == 0)
 		return false;
@@ -54,6 +94,13 @@ bool net_bridge_names(const char *bridge, struct net_bridge_names *names)
 		snprintf(names->port, sizeof names->port, "vethwe-bridge");
 		snprintf(names->capture, sizeof names->capture, "vethwe-pcap");
 		snprintf(names->table, sizeof names->table, "weave");
+		return true;
+	}
+	/* Of segments there are many: no two of these may ever be the same. */
+	if (net_segment_number("weave", bridge, &segment)) {
+		snprintf(names->port, sizeof names->port, "vethwe-b%06x", segment);
+		snprintf(names->capture, sizeof names->capture, "vethwe-p%06x", segment);
+		snprintf(names->table, sizeof names->table, "weave_%s", bridge);
 		return true;
 	}
 	mark = mark_of(bridge);

@@ -84,9 +84,11 @@ struct mnl_socket *netlink_socket(int extra_flags);
 
 /* Fills 'link' from RTM_NEWLINK or RTM_DELLINK. False for messages of a bridge's port family. */
 bool link_parse(const struct nlmsghdr *h, struct net_link *link);
+/* Container veths, the router's port and the bridge itself, as far as they are there. */
+int bridge_take_down(struct net *net, const struct net_bridge_names *names, bool tunnel);
 /* No spanning tree, no delay, no multicast snooping. */
 int bridge_set_options(struct net *net, int ifindex);
-/* Fills 'fdb' from RTM_NEWNEIGH or RTM_DELNEIGH if it is of that bridge. */
+/* Fills 'fdb' from RTM_NEWNEIGH or RTM_DELNEIGH if it is of that bridge; 0: of any. */
 bool fdb_parse(const struct nlmsghdr *h, int bridge, struct net_fdb *fdb);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include <weave/alloc.h>
 #include <weave/must.h>
+#include <weave/segment.h>
 
 #include "status_render.h"
 #include "template.h"
@@ -100,6 +101,11 @@ static void get_status_ipam(struct exchange *x)
 static void get_status_dns(struct exchange *x)
 {
 	answer_status(x, status_render_dns, status_json_dns);
+}
+
+static void get_status_networks(struct exchange *x)
+{
+	answer_status(x, status_render_networks, status_json_networks);
 }
 
 static void get_status_peers(struct exchange *x)
@@ -331,6 +337,55 @@ static void get_ps(struct exchange *x)
 	api_attachments_fini(&all);
 }
 
+/* 0 when none is given. */
+static bool segment_number(struct exchange *x, uint32_t *number, struct why *why)
+{
+	const char *text = query_get(&x->query, "number");
+	size_t digits = text ? strspn(text, "0123456789") : 0;
+	uint32_t value = 0;
+
+	*number = 0;
+	if (!text)
+		return true;
+	for (size_t i = 0; i < digits && value <= SEGMENT_MAX; i++)
+		value = value * 10 + (uint32_t)(text[i] - '0');
+	if (digits && !text[digits] && value >= 1 && value <= SEGMENT_MAX) {
+		*number = value;
+		return true;
+	}
+	why_set(why, WHY_INVALID, "parameter number: '%.40s' is not between 1 and %u", text,
+		SEGMENT_MAX);
+	return false;
+}
+
+static void post_network(struct exchange *x)
+{
+	const char *name = query_get(&x->query, "name");
+	struct why why = { 0 };
+	uint32_t number;
+
+	if (!name) {
+		exchange_error(x, 400, "parameter name is missing: which network?");
+	} else if (!segment_number(x, &number, &why) ||
+		   !x->ops->network_open(x->ops->ctx, name, number, &x->response->body, &why)) {
+		text_fini(&x->response->body);
+		exchange_why(x, &why);
+	} else {
+		text_add_string(&x->response->body, "\n");
+	}
+}
+
+static void delete_network(struct exchange *x)
+{
+	const char *name = query_get(&x->query, "name");
+	struct why why = { 0 };
+
+	if (!name)
+		exchange_error(x, 400, "parameter name is missing: which network?");
+	else if (!x->ops->network_close(x->ops->ctx, name, &why))
+		exchange_why(x, &why);
+}
+
 static void do_password(struct exchange *x, const struct api_password *request)
 {
 	struct why why = { 0 };
@@ -410,16 +465,19 @@ static const struct route routes[] = {
 	{ "GET", "/status/peers", get_status_peers, READ_ONLY, "" },
 	{ "GET", "/status/dns", get_status_dns, READ_ONLY | DNS, "" },
 	{ "GET", "/status/ipam", get_status_ipam, READ_ONLY | IPAM, "" },
+	{ "GET", "/status/networks", get_status_networks, READ_ONLY, "" },
 	{ "GET", "/report", get_report, READ_ONLY, "format " },
 	{ "GET", "/metrics", get_metrics, READ_ONLY, "" },
 	{ "GET", "/version", get_version, READ_ONLY, "" },
 	{ "POST", "/connect", post_connect, 0, "peer replace " },
 	{ "POST", "/forget", post_forget, 0, "peer " },
-	{ "POST", "/attach", post_attach, 0, "id netns address multicast-route fqdn " },
-	{ "DELETE", "/attach", delete_attach, 0, "id netns address " },
+	{ "POST", "/attach", post_attach, 0, "id netns network address multicast-route fqdn " },
+	{ "DELETE", "/attach", delete_attach, 0, "id netns network address " },
 	{ "POST", "/expose", post_expose, 0, "address skipNAT fqdn " },
 	{ "POST", "/expose/{}/{}", post_expose_path, 0, "skipNAT fqdn " },
 	{ "DELETE", "/expose", delete_expose, 0, "address " },
+	{ "POST", "/network", post_network, 0, "name number " },
+	{ "DELETE", "/network", delete_network, 0, "name " },
 	{ "GET", "/ps", get_ps, 0, "id netns " },
 	{ "GET", "/password", get_password, 0, "" },
 	{ "POST", "/password", post_password, 0, "action password force " },

@@ -4,6 +4,7 @@
 #include <weave/attach.h>
 #include <weave/hostport.h>
 #include <weave/must.h>
+#include <weave/segment.h>
 
 bool exchange_bool(struct exchange *x, const char *name, bool *value, struct why *why)
 {
@@ -176,6 +177,14 @@ bool exchange_container(struct exchange *x, struct api_attach *a, struct why *wh
 {
 	a->id = query_get(&x->query, "id");
 	a->netns = query_get(&x->query, "netns");
+	a->network = query_get(&x->query, "network");
+	if (!a->network)
+		a->network = SEGMENT_DEFAULT_KEY;
+	if (!segment_key_ok(a->network)) {
+		why_set(why, WHY_INVALID, "parameter network: '%.40s' is no name of a network",
+			a->network);
+		return false;
+	}
 	if (!a->id || !*a->id) {
 		why_set(why, WHY_INVALID, "parameter id is missing: which container?");
 		return false;

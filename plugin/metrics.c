@@ -248,6 +248,29 @@ static void add_universes(const struct status *s, struct text *out)
 	add_universe_flags(s, out);
 }
 
+static void add_networks(const struct status *s, struct text *out)
+{
+	uint64_t open = 0, contested = 0;
+
+	for (size_t i = 0; i < s->networks_count; i++) {
+		open += s->networks[i].open;
+		contested += s->networks[i].contested;
+	}
+	add_value(out, "weave_networks_open", "gauge", "Networks that are open on this host.",
+		  open);
+	add_value(out, "weave_networks_contested", "gauge",
+		  "Networks whose number a peer uses for another one.", contested);
+	describe(out, "weave_network_containers", "gauge",
+		 "Containers attached to a network on this host.");
+	for (size_t i = 0; i < s->networks_count; i++) {
+		if (!s->networks[i].open)
+			continue;
+		text_add_string(out, "weave_network_containers{network=");
+		add_label(out, s->networks[i].key);
+		text_add(out, "} %" PRIu32 "\n", s->networks[i].containers);
+	}
+}
+
 void metrics_render(const struct status *s, struct text *out)
 {
 	add_connections(s, out);
@@ -263,6 +286,7 @@ void metrics_render(const struct status *s, struct text *out)
 		  s->targets_count);
 	add_endpoints(s, out);
 	add_traffic(s, out);
+	add_networks(s, out);
 	add_drops(s, out);
 	add_value(out, "weave_capture_packets_total", "counter", "Frames taken from the bridge.",
 		  s->captured.received);

@@ -350,6 +350,40 @@ static void put_interface(json_t *o, const struct status *s)
 	text_fini(&text);
 }
 
+static json_t *named_json(const struct status_named *list, size_t count)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < count; i++) {
+		json_t *o = json_object();
+
+		put(o, "Peer", name_json(list[i].peer));
+		put_text(o, "Nickname", list[i].nickname);
+		append(array, o);
+	}
+	return array;
+}
+
+json_t *status_json_networks(const struct status *s)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < s->networks_count; i++) {
+		const struct status_network *n = &s->networks[i];
+		json_t *o = json_object();
+
+		put_text(o, "Name", n->key);
+		put_number(o, "Segment", n->segment);
+		put_text(o, "Bridge", n->bridge);
+		put_bool(o, "Open", n->open);
+		put_bool(o, "Contested", n->contested);
+		put_number(o, "Containers", n->containers);
+		put(o, "Peers", named_json(n->peers, n->peers_count));
+		append(list, o);
+	}
+	return list;
+}
+
 static json_t *router_json(const struct status *s)
 {
 	json_t *o = json_object();
@@ -382,6 +416,7 @@ static json_t *router_json(const struct status *s)
 	put_number(o, "MTU", s->mtu);
 	put(o, "CaptureStats", capture_json(&s->captured));
 	put(o, "MACs", endpoints_json(s));
+	put(o, "Networks", status_json_networks(s));
 	put(o, "Drops", drops_json(s));
 	put(o, "Store", store_json(&s->store));
 	put(o, "Warnings", texts_json(s->warnings, s->warnings_count));
@@ -452,20 +487,6 @@ static json_t *ipam_owners_json(const struct status_universe *u)
 		append(list, o);
 	}
 	return list;
-}
-
-static json_t *named_json(const struct status_named *list, size_t count)
-{
-	json_t *array = json_array();
-
-	for (size_t i = 0; i < count; i++) {
-		json_t *o = json_object();
-
-		put(o, "Peer", name_json(list[i].peer));
-		put_text(o, "Nickname", list[i].nickname);
-		append(array, o);
-	}
-	return array;
 }
 
 static void put_pendings(json_t *o, const struct status_universe *u)

@@ -18,6 +18,7 @@ void status_render_targets(const struct status *s, struct text *out);
 void status_render_connections(const struct status *s, struct text *out);
 void status_render_peers(const struct status *s, struct text *out);
 void status_render_ipam(const struct status *s, struct text *out);
+void status_render_networks(const struct status *s, struct text *out);
 void status_render_dns(const struct status *s, struct text *out);
 /* "Service: dns" and "Service: ipam" of status_render. */
 void status_render_dns_section(const struct status *s, struct text *out);
@@ -38,6 +39,7 @@ struct json_t *status_json_peers(const struct status *s);
 struct json_t *status_json_ipam(const struct status *s);
 struct json_t *status_json_dns(const struct status *s);
 struct json_t *status_json_names(const struct status *s); /* GET /name */
+struct json_t *status_json_networks(const struct status *s);
 struct json_t *status_json_attachment(const struct api_attachment *a);
 struct json_t *status_json_owned(const struct api_attachments *all); /* GET /ip */
 

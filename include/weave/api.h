@@ -5,22 +5,18 @@
  * carries the bytes.  Loop thread.
  *
  *	GET  /status /status/targets /status/connections /status/peers /status/ipam /status/dns
- *	     text, or JSON with Accept: application/json; 503 with the same body until the router is
- *	     ready
- *	GET  /report             JSON; with format=<template> that template over it
- *	GET  /metrics /version
- *	POST /connect            peer=... (repeat), replace=true
- *	POST /forget             peer=... (repeat)
- *	POST /attach             id=, netns=, address=... (repeat), multicast-route=false, fqdn=
- *	DELETE /attach           id=, netns=, address=... (repeat; none: all)
- *	POST /expose             address=... (repeat), skipNAT=true, fqdn=; also /expose/{ip}/{len}
- *	DELETE /expose           address=... (repeat; none: all)
- *	GET  /ps                 id=... (repeat; none: all)
- *	GET  /password           how many are accepted, and which peers have proved the new one
- *	POST /password           action=rotate, password=; action=finish|cancel, force=true
- *	POST /log-level          level=debug|info|warning|error
- *	POST /docker/{call}      * one call of Docker's plugin protocol, as JSON; asked=<ms since
- *1970> POST /stop
+ *	     /status/networks    text, or JSON with Accept: application/json; 503 with the same body
+ *until the router is ready GET  /report             JSON; with format=<template> that template over
+ *it GET  /metrics /version POST /connect            peer=... (repeat), replace=true POST /forget
+ *peer=... (repeat) POST /attach             id=, netns=, network=, address=... (repeat),
+ *multicast-route=false, fqdn= DELETE /attach           id=, netns=, network=, address=... (repeat;
+ *none: all) POST /network            name=, number=      opens it here DELETE /network name= POST
+ * /expose             address=... (repeat), skipNAT=true, fqdn=; also /expose/{ip}/{len} DELETE
+ * /expose           address=... (repeat; none: all) GET  /ps                 id=... (repeat; none:
+ *all) GET  /password           how many are accepted, and which peers have proved the new one POST
+ * /password           action=rotate, password=; action=finish|cancel, force=true POST /log-level
+ *level=debug|info|warning|error POST /docker/{call}      * one call of Docker's plugin protocol, as
+ *JSON; asked=<ms since 1970> POST /stop
  *
  * An address is <ip>/<len>, ip:<ip>/<len>, net:<network>/<len> (one out of that subnet) or
  * net:default; none at all stands for net:default, except where something is taken away.
@@ -89,8 +85,9 @@ struct api_wants {
 };
 
 struct api_attach {
-	const char *id;	   /* never empty */
-	const char *netns; /* absolute path; NULL on detach when the caller knows only the id */
+	const char *id;	     /* never empty */
+	const char *netns;   /* absolute path; NULL on detach when the caller knows only the id */
+	const char *network; /* its name; the default one when none is given */
 	struct api_wants wants; /* on detach: a subnet means what it has there; none means all */
 	const char *fqdn;	/* attach: its name, if it is in our domain; NULL: none */
 	bool multicast_route;	/* attach: also give the container 224.0.0.0/4 */
@@ -164,6 +161,11 @@ struct api_ops {
 		       struct api_reply *reply);
 	void (*hide)(void *ctx, const struct api_wants *wants, /* none: all */
 		     struct api_reply *reply);
+
+	/* Opens a network here, as segment 'number' (0: by its name); says what it became. */
+	bool (*network_open)(void *ctx, const char *name, uint32_t number, struct text *answer,
+			     struct why *why);
+	bool (*network_close)(void *ctx, const char *name, struct why *why);
 
 	/* All attachments; the bridge's own addresses as API_EXPOSE_ID, if it has any. */
 	void (*attachments)(void *ctx, struct api_attachments *out);

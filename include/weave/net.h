@@ -173,12 +173,13 @@ const char *net_alias_rest(const char *alias, const char *bridge);
 int net_bridge_ensure(struct net *net, const char *name, struct mac mac, uint32_t mtu,
 		      enum net_port_kind kind, struct net_bridge *bridge, struct why *why);
 /* All of ours: container veths, the router's port, VXLAN device, programs at other interfaces,
- * bridge, nftables table. Nothing there: 0. */
+ * bridge, nftables table, and the bridges of segments beside it. Nothing there: 0. */
 int net_bridge_remove(struct net *net, const char *name, struct why *why);
 
 struct net_fdb {
 	struct mac mac;
 	int ifindex;   /* of the port */
+	int bridge;    /* its ifindex */
 	uint16_t vlan; /* 0 untagged */
 	bool is_local; /* a MAC of the bridge or a port itself */
 };
@@ -203,8 +204,8 @@ struct net_monitor;
 int net_monitor_open(struct net_monitor **m);
 void net_monitor_close(struct net_monitor *m);
 int net_monitor_fd(const struct net_monitor *m); /* readable: call net_monitor_next until 0 */
-/* fdb events are of this bridge only; 0, as at the start: of none. */
-void net_monitor_watch(struct net_monitor *m, int bridge_ifindex);
+/* fdb events are of these bridges only; at the start: of none.  Copied. */
+void net_monitor_watch(struct net_monitor *m, const int *bridges, size_t count);
 /* 1: *event is filled; 0: no more for now; or a negative errno. */
 int net_monitor_next(struct net_monitor *m, struct net_event *event);
 

@@ -147,6 +147,18 @@ struct status_named {
 	const char *nickname;
 };
 
+/* A segment that somebody has open. */
+struct status_network {
+	uint32_t segment;
+	const char *key;
+	const char *bridge; /* "" where it is not open here */
+	bool open;
+	bool contested;	     /* a peer that can be reached means another network by the number */
+	uint32_t containers; /* here */
+	struct status_named *peers; /* others that can be reached; of the default one: not listed */
+	size_t peers_count;
+};
+
 /* One range of addresses, and what is known of it. */
 struct status_universe {
 	struct cidr range;
@@ -268,6 +280,8 @@ struct status {
 	size_t trusted_subnets_count;
 	struct status_universe *universes; /* none: no IPAM */
 	size_t universes_count;
+	struct status_network *networks; /* the default one first, then by number */
+	size_t networks_count;
 	struct cidr *default_subnets; /* at most one of each universe */
 	size_t default_subnets_count;
 
@@ -305,6 +319,8 @@ struct status_ipam_entry *status_universe_add_entry(struct status_universe *u);
 void status_universe_add_pending(struct status_universe *u, const char *container,
 				 struct cidr cidr);
 void status_universe_add_waiting(struct status_universe *u, peer_name peer, const char *nickname);
+struct status_network *status_add_network(struct status *s);
+void status_network_add_peer(struct status_network *n, peer_name peer, const char *nickname);
 void status_add_default_subnet(struct status *s, struct cidr subnet);
 
 void status_add_dns_upstream(struct status *s, const char *text);

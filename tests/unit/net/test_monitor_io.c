@@ -116,7 +116,7 @@ static void macs_are_told(void **state)
 	struct fixture *f = *state;
 	struct net_event e;
 
-	net_monitor_watch(f->monitor, f->bridge.bridge_ifindex);
+	net_monitor_watch(f->monitor, &f->bridge.bridge_ifindex, 1);
 	assert_int_equal(net_announce(f->bridge.capture_ifindex, mac, ip), 0);
 	assert_true(await_event(f, NET_EVENT_FDB, f->bridge.port_ifindex, &e));
 	assert_true(mac_equal(e.fdb.mac, mac));
