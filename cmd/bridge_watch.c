@@ -40,6 +40,7 @@ bool bridge_watch_open_capture(struct daemon *d, struct why *why)
 		.kind = d->capture_kind,
 		.interface = bridge_watch_port(d),
 		.segment = SEGMENT_DEFAULT,
+		.room = d->capture_room,
 		/* Ethernet header and two VLAN tags on top of the largest IP packet. */
 		.frame_max = d->mtu + 14 + 8,
 	};

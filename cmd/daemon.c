@@ -382,6 +382,7 @@ static void choose_capture(struct daemon *d)
 		log_warning(&d->log,
 			    "no TAP here (%s): frames come by pcap, at a tenth of the speed",
 			    strerror(-rc));
+	d->capture_room = mem_new(CAPTURE_ROOM, 1);
 }
 
 static bool open_bridge(struct daemon *d, struct why *why)
@@ -525,6 +526,7 @@ void daemon_fini(struct daemon *d)
 	docker_stop(d);
 	bridge_watch_stop(d);
 	segments_stop(d);
+	mem_free(d->capture_room);
 	if (!d->ready && d->bridge_touched && !d->bridge_was_there)
 		net_bridge_remove(d->net, d->options->bridge, &why);
 	connections_free(d->connections);

@@ -98,6 +98,7 @@ struct daemon {
 	struct sleeve_socket *sleeve;
 	enum capture_kind capture_kind;
 	struct capture *capture;
+	uint8_t *capture_room;	  /* of all captures */
 	struct fastdp_io *fastdp; /* NULL: none, and why */
 	char no_fastdp[sizeof((struct why *)0)->text];
 	struct server *server;

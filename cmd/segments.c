@@ -128,6 +128,7 @@ static bool open_capture(struct daemon_segment *g, struct why *why)
 		.kind = d->capture_kind,
 		.interface = d->capture_kind == CAPTURE_VNET ? b->names.port : b->names.capture,
 		.segment = g->segment.number,
+		.room = d->capture_room,
 		.frame_max = d->mtu + FRAME_HEADERS,
 		.buffer_size = BUFFER_SIZE,
 	};

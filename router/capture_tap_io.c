@@ -19,14 +19,16 @@
 
 #define FRAMES_PER_TURN 256u /* then other watchers get their turn */
 /* The largest IP packet behind Ethernet and two VLAN tags. */
-#define FRAME_ROOM (65535u + 14u + 8u)
+#define FRAME_SIZE (VIRTIO_HEADER_SIZE + 65535u + 14u + 8u)
+
+_Static_assert(FRAME_SIZE <= CAPTURE_ROOM, "a frame fits");
 
 struct capture_tap {
 	struct capture c;
 	int fd;
 	struct ev_io readable;
 	uint64_t received;
-	uint8_t frame[VIRTIO_HEADER_SIZE + FRAME_ROOM];
+	uint8_t *frame; /* borrowed; FRAME_SIZE */
 };
 
 static struct capture_tap *tap_of(struct capture *c)
@@ -40,7 +42,7 @@ static void take(struct capture_tap *t, size_t size, struct mono now)
 	struct offload undone;
 
 	t->received++;
-	if (size < VIRTIO_HEADER_SIZE || size == sizeof t->frame ||
+	if (size < VIRTIO_HEADER_SIZE || size == FRAME_SIZE ||
 	    !virtio_read(&undone, t->frame, frame, size - VIRTIO_HEADER_SIZE))
 		router_count_drop(t->c.router, DROP_MALFORMED, 1);
 	else
@@ -57,7 +59,7 @@ static void on_readable(struct ev_loop *loop, struct ev_io *w, int events)
 
 	(void)events;
 	for (unsigned i = 0; i < FRAMES_PER_TURN; i++) {
-		ssize_t n = read(t->fd, t->frame, sizeof t->frame);
+		ssize_t n = read(t->fd, t->frame, FRAME_SIZE);
 
 		if (n > 0) {
 			take(t, (size_t)n, now);
@@ -171,6 +173,7 @@ int capture_tap_new(const struct capture_config *config, struct capture **out, s
 	t = mem_new(1, sizeof *t);
 	t->c.ops = &ops;
 	t->fd = fd;
+	t->frame = config->room;
 	ev_io_init(&t->readable, on_readable, fd, EV_READ);
 	t->readable.data = t;
 	*out = &t->c;

@@ -51,11 +51,17 @@ enum capture_kind { CAPTURE_VNET, CAPTURE_PCAP };
 
 const char *capture_kind_name(enum capture_kind kind); /* "vnet", "pcap" */
 
+/* The largest frame, with what comes before it. */
+#define CAPTURE_ROOM 65600u
+
 struct capture_config {
 	enum capture_kind kind;
 	const char *interface; /* of the segment's bridge: VNET .names.port, PCAP .names.capture */
 	uint32_t segment;
 	uint32_t frame_max; /* PCAP: largest frame expected, sizes the slots of the kernel's ring */
+	/* VNET: where a frame is read to, of CAPTURE_ROOM bytes.  Borrowed; those of one loop may
+	 * share it, since a frame is dealt with before the next one is read. */
+	uint8_t *room;
 	uint32_t buffer_size; /* PCAP: of that ring; 0: for the default segment's traffic */
 };
 

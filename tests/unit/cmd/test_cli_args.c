@@ -84,6 +84,19 @@ static void commands_are_understood(void **state)
 	assert_string_equal(a.container, "/run/netns/x");
 	assert_int_equal(parse("attach 10.2.1.1/24 c1 --no-multicast-route", &line, &a, &message),
 			 CLI_RUN);
+	assert_null(a.network);
+	assert_int_equal(parse("attach 10.2.1.1/24 --network red c1", &line, &a, &message),
+			 CLI_RUN);
+	assert_string_equal(a.network, "red");
+	assert_int_equal(parse("detach c1 --network=red", &line, &a, &message), CLI_RUN);
+	assert_string_equal(a.network, "red");
+	assert_int_equal(parse("network create red --number 7", &line, &a, &message), CLI_RUN);
+	assert_string_equal(a.what, "create");
+	assert_string_equal(a.network, "red");
+	assert_string_equal(a.number, "7");
+	assert_int_equal(parse("network rm red", &line, &a, &message), CLI_RUN);
+	assert_string_equal(a.what, "rm");
+	assert_int_equal(parse("status networks", &line, &a, &message), CLI_RUN);
 	assert_int_equal(parse("detach c1", &line, &a, &message), CLI_RUN);
 	assert_int_equal(a.addresses_count, 0);
 
@@ -191,6 +204,12 @@ static void every_mistake_is_named(void **state)
 		{ "connect h1:0", CLI_WRONG, "h1:0" },
 		{ "connect h1 --replace", CLI_WRONG, "--replace" },
 		{ "forget", CLI_USAGE, "whom" },
+		{ "network", CLI_USAGE, "create or rm" },
+		{ "network create", CLI_USAGE, "which network" },
+		{ "network rm red blue", CLI_USAGE, "one network" },
+		{ "network rm red --number 7", CLI_WRONG, "--number" },
+		{ "network create red --number", CLI_USAGE, "--number" },
+		{ "attach c1 --network", CLI_USAGE, "--network" },
 		{ "attach", CLI_USAGE, "container" },
 		{ "attach 10.2.1.1/24", CLI_USAGE, "container" },
 		{ "attach 10.2.1.1/33 c1", CLI_WRONG, "10.2.1.1/33" },

@@ -2,6 +2,8 @@
 
 #include <net/if.h>
 
+#include <weave/net_segment.h>
+
 static const struct mac bridge_mac = { { 0x7a, 0, 0x11, 0x22, 0x33, 0x44 } };
 
 static int open_net(void **state)
@@ -125,6 +127,59 @@ static void ensure_completes_halves(void **state)
 	b = ensure(net, "weave", 1500);
 	check_bridge(net, &b, 1500);
 	assert_int_equal(net_link_find(net, "other", &link), -ENODEV);
+}
+
+static struct net_bridge ensure_segment(struct net *net, uint32_t number, const char *key)
+{
+	struct net_bridge b;
+	struct why why;
+
+	WHY_OK(why, net_segment_ensure(net, "weave", number, key, bridge_mac, 1376, NET_PORT_VETH,
+				       &b, &why));
+	return b;
+}
+
+/* Found again by their aliases; the host is kept off; they go with the main bridge. */
+static void segments_stand_beside_the_bridge(void **state)
+{
+	static const char *const settings[][2] = {
+		{ "ipv4/conf/weave-000007/rp_filter", "1" },
+		{ "ipv4/conf/weave-000007/forwarding", "0" },
+		{ "ipv4/conf/weave-000007/arp_ignore", "8" },
+		{ "ipv6/conf/weave-000007/disable_ipv6", "1" },
+	};
+	struct net *net = *state;
+	struct net_segment *list;
+	struct net_bridge b, again;
+	struct net_link link;
+	struct why why;
+	char value[16];
+	size_t count;
+
+	ensure(net, "weave", 1376);
+	b = ensure_segment(net, 7, "red");
+	check_bridge(net, &b, 1376);
+	for (size_t i = 0; i < ARRAY_COUNT(settings); i++)
+		assert_string_equal(sysctl_read(settings[i][0], value, sizeof value),
+				    settings[i][1]);
+	again = ensure_segment(net, 7, "red");
+	assert_memory_equal(&b, &again, sizeof b);
+	NET_OK(net, net_link_find(net, "weave-000007", &link));
+	assert_string_equal(link.alias, "weave/1 weave-000007 segment red");
+	ensure_segment(net, 8, "blue");
+	NET_OK(net, net_segments(net, "weave", &list, &count));
+	assert_int_equal(count, 2);
+	for (size_t i = 0; i < count; i++)
+		assert_string_equal(list[i].key, list[i].number == 7 ? "red" : "blue");
+	mem_free(list);
+	WHY_OK(why, net_segment_remove(net, "weave", 8, &why));
+	WHY_OK(why, net_segment_remove(net, "weave", 8, &why));
+	assert_int_equal(net_link_find(net, "weave-000008", &link), -ENODEV);
+	assert_int_equal(net_link_find(net, "vethwe-b000008", &link), -ENODEV);
+	NET_OK(net, net_link_find(net, "weave-000007", &link));
+	WHY_OK(why, net_bridge_remove(net, "weave", &why));
+	assert_int_equal(net_link_find(net, "weave-000007", &link), -ENODEV);
+	assert_int_equal(net_link_find(net, "vethwe-b000007", &link), -ENODEV);
 }
 
 static void mtu_does_not_follow_ports(void **state)
@@ -257,6 +312,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(ensure_makes_and_keeps, open_net, close_net),
 		cmocka_unit_test_setup_teardown(ensure_repairs, open_net, close_net),
 		cmocka_unit_test_setup_teardown(ensure_completes_halves, open_net, close_net),
+		cmocka_unit_test_setup_teardown(segments_stand_beside_the_bridge, open_net,
+						close_net),
 		cmocka_unit_test_setup_teardown(mtu_does_not_follow_ports, open_net, close_net),
 		cmocka_unit_test_setup_teardown(refuses_what_cannot_be, open_net, close_net),
 		cmocka_unit_test_setup_teardown(remove_takes_ours_only, open_net, close_net),

@@ -1,5 +1,7 @@
 #include "testing.h"
 
+#include <weave/net_segment.h>
+
 #include "../../../net/names.h"
 
 static void bridge_names_are_derived(void **state)
@@ -58,6 +60,36 @@ static void alias_names_its_bridge(void **state)
 	assert_false(net_alias("weave", longest, alias));
 }
 
+static void segments_have_names_of_their_own(void **state)
+{
+	char name[NET_NAME_SIZE], other[NET_NAME_SIZE];
+	struct net_bridge_names a, b;
+	uint32_t number;
+
+	(void)state;
+	net_segment_name("weave", 0xd41c02, name);
+	assert_string_equal(name, "weave-d41c02");
+	assert_true(net_segment_number("weave", name, &number) && number == 0xd41c02);
+	assert_false(net_segment_number("weave2", name, &number));
+	net_segment_name("weave2", SEGMENT_MAX, other);
+	assert_int_equal(strlen(other), 15);
+	assert_true(net_segment_number("weave2", other, &number) && number == SEGMENT_MAX);
+	assert_false(net_segment_number("weave", other, &number));
+	assert_true(net_bridge_names(name, &a));
+	assert_string_equal(a.port, "vethwe-bd41c02");
+	assert_string_equal(a.capture, "vethwe-pd41c02");
+	net_segment_name("weave", 0xd41c03, name);
+	assert_true(net_bridge_names(name, &b));
+	assert_string_not_equal(a.port, b.port);
+	/* Nobody's: the default one, that of pings, other writing. */
+	static const char *const wrong[] = { "weave",	     "weave-",	     "weave-000000",
+					     "weave-ffffff", "weave-D41C02", "weave-d41c0",
+					     "weave-d41c021" };
+
+	for (size_t i = 0; i < ARRAY_COUNT(wrong); i++)
+		assert_false(net_segment_number("weave", wrong[i], &number));
+}
+
 static void only_our_links_are_ours(void **state)
 {
 	struct net_bridge_names names;
@@ -87,6 +119,7 @@ int main(void)
 		cmocka_unit_test(bridge_names_are_derived),
 		cmocka_unit_test(wrong_names_are_refused),
 		cmocka_unit_test(alias_names_its_bridge),
+		cmocka_unit_test(segments_have_names_of_their_own),
 		cmocka_unit_test(only_our_links_are_ours),
 	};
 

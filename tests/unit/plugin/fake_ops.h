@@ -241,6 +241,26 @@ static inline void fake_hand_over(void *ctx, bool force, struct api_reply *reply
 	fake_reply(ctx, reply, NULL);
 }
 
+static inline bool fake_network_open(void *ctx, const char *name, uint32_t number,
+				     struct text *answer, struct why *why)
+{
+	struct fake *f = ctx;
+
+	if (!fake_verdict(f, why))
+		return false;
+	text_add(&f->calls, "open %s %u\n", name, number);
+	text_add(answer, "opened");
+	return true;
+}
+
+static inline bool fake_network_close(void *ctx, const char *name, struct why *why)
+{
+	struct fake *f = ctx;
+
+	text_add(&f->calls, "close %s\n", name);
+	return fake_verdict(f, why);
+}
+
 static inline void fake_attachments(void *ctx, struct api_attachments *out)
 {
 	struct api_attachment *a = api_attachments_add(out);
@@ -345,6 +365,8 @@ static inline struct api_ops fake_ops(struct fake *f)
 				 .detach = fake_detach,
 				 .expose = fake_expose,
 				 .hide = fake_hide,
+				 .network_open = fake_network_open,
+				 .network_close = fake_network_close,
 				 .attachments = fake_attachments,
 				 .attached_as = fake_attached_as,
 				 .has_ipam = fake_has_ipam,
