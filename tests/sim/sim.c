@@ -8,6 +8,7 @@
 
 #include "sim_frames.h"
 #include "sim_ipam.h"
+#include "sim_kernel.h"
 #include "sim_net.h"
 #include "sim_router.h"
 
@@ -49,6 +50,7 @@ void sim_init(struct sim *s, uint64_t seed, uint32_t routers)
 	for (uint32_t i = 0; i < routers * routers; i++)
 		s->links[i] = (struct sim_link){ .delay_us = 1000, .jitter_us = 200 };
 	s->routers = mem_new(routers, sizeof(struct sim_router *));
+	sim_kernel_init(s);
 	for (uint32_t i = 0; i < routers; i++)
 		s->routers[i] = sim_router_new(s, i);
 }

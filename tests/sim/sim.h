@@ -43,6 +43,7 @@ struct sim_addresses;
 	X(SELF_DIAL, "self-dial", "the check takes one neighbour for the router itself")           \
 	X(OTHER_BRIDGE, "other-bridge", "now and then a frame goes to another segment's bridge")   \
 	X(OTHER_NETWORK, "other-network", "a number means the same to all, whatever they say")     \
+	X(BLIND_KERNEL, "blind-kernel", "a kernel takes each frame for one of its own bridge's")   \
 	X(LOOP, "loop", "each datagram with a frame is sent a hundred times")                      \
 	X(LASTING_NAME, "lasting-name", "a name that cannot be found any more is answered still")  \
 	X(EARLY_SYNC, "early-sync", "a disk says that rows are durable before they are")           \
@@ -94,6 +95,8 @@ struct sim {
 	struct sim_clock clock;
 	struct rng rng;	    /* of the schedule */
 	struct rng net_rng; /* of the network and the disks */
+	struct rng kernel_rng;
+	bool kernels; /* most routers have a data path in the kernel (sim_kernel.h) */
 	enum sim_mutation mutation;
 
 	struct sim_router **routers; /* by index from 0 */

@@ -6,6 +6,7 @@
 #include <weave/limits.h>
 #include <weave/must.h>
 
+#include "sim_kernel.h"
 #include "sim_router.h"
 
 #define ETHERTYPE_EXPERIMENTAL 0x88b5 /* IEEE 802, local experimental 1 */
@@ -91,8 +92,9 @@ uint64_t sim_frame_send(struct sim *s, uint32_t from, uint32_t to, uint32_t segm
 		data[i] = (uint8_t)(id + i);
 	s->stats.frames++;
 	sim_trace(s, "frame", id, from, to);
-	router_on_frame(engine_router(r->engine), segment, bytes_of(data, size), OFFLOAD_NONE,
-			sim_router_now(r));
+	if (!sim_kernel_takes(r, segment, bytes_of(data, size)))
+		router_on_frame(engine_router(r->engine), segment, bytes_of(data, size),
+				OFFLOAD_NONE, sim_router_now(r));
 	mem_free(data);
 	sim_router_turn(r);
 	return id;

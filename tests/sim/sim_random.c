@@ -8,6 +8,7 @@
 #include "sim_frames.h"
 #include "sim_invariants.h"
 #include "sim_ipam_random.h"
+#include "sim_kernel.h"
 #include "sim_net.h"
 #include "sim_router.h"
 
@@ -287,6 +288,7 @@ static void faults(struct sim *s)
 				sim_segments_change(s);
 			send_frame(s);
 		}
+		sim_kernel_traffic(s);
 		sim_frames_forget(
 			s, s->clock.now_us > FRAMES_KEPT_US ? s->clock.now_us - FRAMES_KEPT_US : 0);
 	}

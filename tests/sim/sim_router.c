@@ -8,6 +8,7 @@
 #include "../../router/aead.h"
 #include "sim_frames.h"
 #include "sim_ipam.h"
+#include "sim_kernel.h"
 #include "sim_names.h"
 #include "sim_net.h"
 
@@ -110,6 +111,7 @@ struct sim_router *sim_router_new(struct sim *s, uint32_t index)
 	c->addresses[c->addresses_count++] = sim_router_ip(index);
 	c->protocol_min = c->protocol_max = 3;
 	set_password(r);
+	r->kernel = sim_kernel_new(s, index);
 	snprintf(c->nickname, sizeof c->nickname, "host-%u", index + 1);
 	return r;
 }
@@ -118,6 +120,7 @@ void sim_router_free(struct sim_router *r)
 {
 	engine_free(r->engine);
 	sim_mirror_free(r->mirror);
+	sim_kernel_free(r->kernel);
 	table_fini(&r->halves);
 	mem_free(r);
 }
@@ -184,6 +187,8 @@ void sim_router_start(struct sim_router *r)
 	/* By seed: new keys all the time, and a mixture of processors. */
 	config.router.epoch_ms = s->seed / 4 % 2 ? 2000 : 0;
 	config.router.ciphers = (s->seed / 8 + r->index) % 2 ? AEAD_BIT(AEAD_AES_256_GCM) : 0;
+	sim_kernel_configure(r, &config);
+	sim_kernel_started(r);
 	if (r->ipam)
 		sim_ipam_configure(r, &config);
 	sim_trace(s, "start", r->index, r->disk.generation, config.gossip.instance);
@@ -209,6 +214,8 @@ void sim_router_crash(struct sim_router *r, bool host)
 	sim_trace(r->sim, "crash", r->index, host, 0);
 	r->host_up = !host;
 	r->frozen = false;
+	if (host)
+		sim_kernel_lost(r);
 	if (r->ipam)
 		sim_ipam_crashed(r, host);
 	engine_free(r->engine);
@@ -358,6 +365,7 @@ static void flush(struct sim_router *r)
 	if (o->overflows)
 		sim_fail(r->sim, "router %u: outbox overflows", r->index + 1);
 	outbox_clear(o);
+	sim_kernel_flush(r);
 }
 
 /* ---- time ---- */

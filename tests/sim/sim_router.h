@@ -25,6 +25,7 @@ struct sim_name {
 };
 
 struct sim_ipam;
+struct sim_kernel;
 struct sim_mirror;
 
 struct sim_router {
@@ -35,7 +36,8 @@ struct sim_router {
 	struct rng secrets;
 	struct gossip_config config; /* what every start begins from */
 	struct sim_disk disk;
-	struct sim_ipam *ipam; /* NULL: this world serves no addresses */
+	struct sim_ipam *ipam;	   /* NULL: this world serves no addresses */
+	struct sim_kernel *kernel; /* NULL: no fastdp here */
 	int64_t wall_offset_s;
 	uint64_t mono_offset_us; /* new at each start */
 
