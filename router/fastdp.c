@@ -27,7 +27,7 @@ struct neighbour {
 	peer_name via;	    /* relay; NONE: none known */
 	bool via_own;	    /* for what our containers send, too */
 	peer_name told_via; /* next hop; NONE: not told */
-	bool told_by_hand, told_relays;
+	bool told_by_hand, told_relays, told_direct;
 	struct ip_addr told_remote;
 	struct fastdp_counters counters;
 	struct list dirty;
@@ -292,6 +292,7 @@ void fastdp_on_down(struct fastdp *f, conn_id conn, struct mono now)
 		return;
 	}
 	link->path.conn = 0;
+	changed(f, link);
 	mirror_keep(f->mirror, link->path.peer);
 	fastdp_path_on_suspect(&link->path, now);
 }
@@ -504,6 +505,8 @@ static void fill_peer(const struct fastdp *f, const struct neighbour *n, struct 
 	}
 	op->remote = p->remote;
 	op->by_hand = p->by_hand;
+	/* When only the kernels keep the path, its daemon may live and reach us through others. */
+	op->direct = p->peer == n->name && p->conn;
 }
 
 static bool next_peer(struct fastdp *f, struct fastdp_op *op)
@@ -518,11 +521,13 @@ static bool next_peer(struct fastdp *f, struct fastdp_op *op)
 		same = n->told_via == op->via &&
 		       (op->remove ||
 			(n->told_by_hand == op->by_hand && n->told_relays == op->relays &&
+			 n->told_direct == op->direct &&
 			 ip_compare(n->told_remote, op->remote) == 0));
 		n->told_via = op->via;
 		n->told_remote = op->remote;
 		n->told_by_hand = op->by_hand;
 		n->told_relays = op->relays;
+		n->told_direct = op->direct;
 		if (!any && n->via == PEER_NAME_NONE)
 			free_neighbour(f, n);
 		if (!same)

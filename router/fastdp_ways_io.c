@@ -115,7 +115,7 @@ void fastdp_do_peer(struct fastdp_io *f, const struct fastdp_op *op)
 	way.flags |= FASTDP_PEER_RELAY;
 	if (!op->relays)
 		way.flags |= FASTDP_PEER_UP;
-	if (op->via == op->peer)
+	if (op->direct)
 		way.flags |= FASTDP_PEER_DIRECT;
 	way.via = fastdp_slot_find(&f->slots, op->via);
 	way.name = op->peer;

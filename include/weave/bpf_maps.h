@@ -98,7 +98,7 @@ struct fastdp_ip_mac {
 enum {
 	FASTDP_PEER_UP = 1, /* containers' frames may be sent; else they are left to the router */
 	FASTDP_PEER_BY_HAND = 2, /* and with a header that the program writes itself */
-	FASTDP_PEER_DIRECT = 4,	 /* without a relay */
+	FASTDP_PEER_DIRECT = 4,	 /* without a relay, in both directions */
 	FASTDP_PEER_IPV6 = 8,	 /* underlay */
 	FASTDP_PEER_RELAY = 16,	 /* frames of other peers may be sent; of containers only if UP */
 };

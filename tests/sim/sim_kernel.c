@@ -189,7 +189,7 @@ static void do_peer(struct sim_router *r, const struct fastdp_op *op)
 		return;
 	}
 	value.flags |= op->relays ? 0 : FASTDP_PEER_UP;
-	value.flags |= op->via == op->peer ? FASTDP_PEER_DIRECT : 0;
+	value.flags |= op->direct ? FASTDP_PEER_DIRECT : 0;
 	value.via = index_of_name(r->sim, op->via);
 	r->kernel->peers[slot].value = value;
 	r->kernel->peers[slot].remote = sim_router_of_ip(r->sim, op->remote);
@@ -401,7 +401,9 @@ static void deliver(struct sim_router *r, uint32_t segment, struct bytes frame)
 {
 	uint32_t owner = index_of_mac(r->sim, segment, frame.data);
 
-	if (owner != r->index)
+	/* For one that nobody is known to have any more it is the unknown unicast of its sender's
+	 * belief: the bridge floods it. */
+	if (owner != r->index && endpoint(r, segment, frame.data))
 		sim_fail(r->sim, "a kernel's frame for router %u came out at router %u", owner + 1,
 			 r->index + 1);
 	sim_frame_arrived(r, segment, frame);

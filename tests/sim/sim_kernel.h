@@ -6,8 +6,8 @@
  * the process, not the machine: the next process takes them over, and what it has not spoken of is
  * forgotten after a while.  Between some pairs VXLAN is blocked, always.
  *
- * Checked: no frame comes out of a kernel anywhere but where its destination lives, and all that
- * sim_frames.h checks of every frame.
+ * Checked: no frame comes out of a kernel at a bridge when its router knows that the destination
+ * lives elsewhere, and all that sim_frames.h checks of every frame; in peace, that each arrives.
  */
 #ifndef WEAVE_SIM_KERNEL_H
 #define WEAVE_SIM_KERNEL_H
