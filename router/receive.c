@@ -150,16 +150,22 @@ static bool on_record(struct router *r, struct sleeve_path *p, const struct slee
 	return false;
 }
 
-static struct sleeve_path *path_of_index(const struct router *r, uint32_t index)
+static struct sleeve_path *path_of_index(struct router *r, uint32_t index)
 {
-	uint64_t hash = hash64(&r->secret, &index, sizeof index);
-	struct table_link *l = table_first(&r->by_index, hash);
+	struct table_link *l;
+	uint64_t hash;
 
-	for (; l; l = table_next(l, hash)) {
+	/* A train's datagrams are all of one path. */
+	if (r->last_heard && r->last_heard->mine.index == index)
+		return r->last_heard;
+	hash = hash64(&r->secret, &index, sizeof index);
+	for (l = table_first(&r->by_index, hash); l; l = table_next(l, hash)) {
 		struct sleeve_path *p = table_entry(l, struct sleeve_path, by_index);
 
-		if (p->mine.index == index)
+		if (p->mine.index == index) {
+			r->last_heard = p;
 			return p;
+		}
 	}
 	return NULL;
 }
@@ -197,19 +203,28 @@ static enum drop_reason unseal(struct sleeve_path *p, const struct sleeve_header
 	NOT_REACHED("verdict");
 }
 
+/* What a datagram that is believed says: its first record, read, and the rest, well formed. */
+struct said {
+	struct sleeve_record first;
+	struct reader rest;
+};
+
 /* DROP_NONE when a datagram of this path is to be believed: its counter is then marked as seen. */
 static enum drop_reason believe(struct sleeve_path *p, const struct sleeve_header *h,
-				struct netaddr from, struct reader records)
+				struct netaddr from, struct reader records, struct said *said)
 {
-	struct sleeve_record first;
+	const struct sleeve_record *first = &said->first;
 
-	if (sleeve_records_check(records))
+	said->rest = records;
+	if (sleeve_record_read(&said->first, &said->rest))
 		return DROP_BAD_DATAGRAM;
-	sleeve_record_read(&first, &records);
-	if (!session_fresh(&p->session, h->counter) || !may_leap(p, h, &first))
+	/* Most hold one record: then that was all there is to check. */
+	if (reader_left(&said->rest) && sleeve_records_check(records))
+		return DROP_BAD_DATAGRAM;
+	if (!session_fresh(&p->session, h->counter) || !may_leap(p, h, first))
 		return DROP_REPLAY;
 	if (!path_accepts(p, from, h->counter,
-			  first.type == SLEEVE_HEARTBEAT ? &first.heartbeat : NULL))
+			  first->type == SLEEVE_HEARTBEAT ? &first->heartbeat : NULL))
 		return DROP_BAD_SOURCE;
 	session_accept(&p->session, h->counter);
 	return DROP_NONE;
@@ -217,7 +232,7 @@ static enum drop_reason believe(struct sleeve_path *p, const struct sleeve_heade
 
 /* The path to which a datagram belongs, if it may be believed; else counts why not. */
 static struct sleeve_path *admit(struct router *r, struct netaddr from, uint8_t *datagram,
-				 size_t size, struct reader *records)
+				 size_t size, struct said *said)
 {
 	struct reader whole = reader_over(datagram, size);
 	enum drop_reason reason = DROP_NONE;
@@ -230,11 +245,11 @@ static struct sleeve_path *admit(struct router *r, struct netaddr from, uint8_t 
 		p = path_of_index(r, header.index);
 		reason = p ? unseal(p, &header, datagram, size, r->now) : DROP_NO_CONNECTION;
 	}
-	if (reason == DROP_NONE) {
-		*records = reader_over(datagram + SLEEVE_HEADER_SIZE,
-				       size - SLEEVE_HEADER_SIZE - p->seal_size);
-		reason = believe(p, &header, from, *records);
-	}
+	if (reason == DROP_NONE)
+		reason = believe(p, &header, from,
+				 reader_over(datagram + SLEEVE_HEADER_SIZE,
+					     size - SLEEVE_HEADER_SIZE - p->seal_size),
+				 said);
 	if (reason == DROP_NONE)
 		return p;
 	router_drop(r, reason);
@@ -244,21 +259,21 @@ static struct sleeve_path *admit(struct router *r, struct netaddr from, uint8_t 
 void router_on_datagram(struct router *r, struct netaddr from, uint8_t *datagram, size_t size,
 			struct mono now)
 {
-	struct sleeve_record record;
-	struct reader records;
 	struct sleeve_path *p;
-	bool changed = false;
+	struct said said;
+	bool changed;
 
 	r->now = now;
-	p = admit(r, from, datagram, size, &records);
+	p = admit(r, from, datagram, size, &said);
 	if (!p)
 		return;
 	endpoints_now(r->endpoints, now);
 	router_refresh(r);
 	path_on_heard(p, size, now);
-	while (reader_left(&records)) {
-		sleeve_record_read(&record, &records);
-		changed |= on_record(r, p, &record, size, now);
+	changed = on_record(r, p, &said.first, size, now);
+	while (reader_left(&said.rest)) {
+		sleeve_record_read(&said.first, &said.rest);
+		changed |= on_record(r, p, &said.first, size, now);
 	}
 	if (changed)
 		router_path_run(r, p, now);

@@ -50,6 +50,8 @@ static void free_path(struct router *r, struct sleeve_path *p)
 	table_remove(&r->by_conn, &p->by_conn);
 	table_remove(&r->by_index, &p->by_index);
 	r->snapshot_stale = true;
+	if (r->last_heard == p)
+		r->last_heard = NULL;
 	/* While there are keys to seal it with. */
 	if (r->open.path == p)
 		router_close_datagram(r);

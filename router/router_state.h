@@ -41,6 +41,7 @@ struct router {
 	struct sleeve_path **paths; /* dense; path->slot is its place */
 	size_t paths_count, paths_room;
 	struct table by_conn, by_index;
+	struct sleeve_path *last_heard; /* or NULL: its datagrams are looked for here first */
 
 	struct snapshot *snapshot;
 	uint64_t snapshot_version;  /* of the topology */
