@@ -47,7 +47,7 @@ CFLAGS := -std=gnu11 -g $(OPTIMIZE) -fno-strict-aliasing -fno-omit-frame-pointer
 	-fstack-protector-strong $(SAN) $(WARN)
 CPPFLAGS := -D_GNU_SOURCE -DWEAVE_VERSION='"$(VERSION)"' -Iinclude -isystem $(O)/bpf -MMD -MP
 LDFLAGS := $(SAN)
-LIBS := -lbpf -lev -lpcap -lmnl -lsodium -lcap-ng -lseccomp -lmicrohttpd -ljansson -lnftables -lsqlite3 -lresolv -lm
+LIBS := -lbpf -lev -lpcap -lmnl -lsodium -lcap-ng -lseccomp -lmicrohttpd -ljansson -lnftables -lsqlite3 -lcurl -lresolv -lm
 # LIBCRYPTO= (empty) builds without OpenSSL: libsodium does all ciphers, half as fast.
 LIBCRYPTO ?= -lcrypto
 LIBS += $(LIBCRYPTO)
@@ -194,6 +194,11 @@ bench-full: all
 	@bench/run --full $(BENCH)
 microbench:
 	@bench/microbench $(BENCH)
+
+# A managed plugin: docker plugin create weave build/plugin
+.PHONY: plugin
+plugin: all
+	@sh packaging/plugin/build $(BIN) $(BUILD)/plugin
 
 .PHONY: install clean
 PREFIX ?= /usr/local

@@ -313,6 +313,8 @@ static void on_port_gone(struct daemon *d, int ifindex)
 	snprintf(id, sizeof id, "%s", known ? known : ATTACH_UNKNOWN_ID);
 	attach_known_gone(&d->attached, ifindex);
 	bridge_watch_detached(d, ifindex, id);
+	if (docker_is_port_id(id))
+		docker_port_gone(d, id);
 }
 
 static void on_link(struct daemon *d, const struct net_link *link)

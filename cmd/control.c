@@ -104,6 +104,7 @@ static void op_attachments(void *ctx, struct api_attachments *out)
 	struct daemon *d = ctx;
 	struct attachment *list = NULL;
 	struct api_attachment *a;
+	const char *container;
 	struct why why;
 	size_t count = 0;
 
@@ -119,7 +120,9 @@ static void op_attachments(void *ctx, struct api_attachments *out)
 		log_warning(&d->log, "cannot list the attached containers: %s", why.text);
 	for (size_t i = 0; i < count; i++) {
 		a = api_attachments_add(out);
-		memcpy(a->id, list[i].id, sizeof list[i].id);
+		/* People know the container, not Docker's endpoint. */
+		container = docker_container_of(d, list[i].id);
+		strcpy(a->id, container ? container : list[i].id);
 		a->mac = list[i].mac;
 		for (uint32_t k = 0; k < list[i].cidrs_count; k++)
 			a->addresses.list[a->addresses.count++] = list[i].cidrs[k];

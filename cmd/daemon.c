@@ -507,6 +507,7 @@ bool daemon_start(struct daemon *d, const struct weaver_options *options, struct
 	/* Only now: a start that fails must not cost the targets of the last one. */
 	if (!options->resume)
 		daemon_save_targets(d);
+	docker_engine_start(d);
 	d->ready = true;
 	return true;
 }

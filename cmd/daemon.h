@@ -40,6 +40,7 @@ struct local_endpoint {
 /* cmd/docker.c */
 struct daemon_docker {
 	struct docker_networks networks;
+	struct docker_engine *engine; /* cmd/docker_engine.c; NULL: none is followed */
 	struct docker_grant *grants;
 	size_t grants_count;
 };

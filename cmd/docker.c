@@ -73,7 +73,7 @@ static uint64_t day_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-static struct docker_grant *grant_of(struct daemon *d, struct ip_addr ip)
+static struct docker_grant *grant_of(const struct daemon *d, struct ip_addr ip)
 {
 	for (size_t i = 0; i < d->docker.grants_count; i++)
 		if (ip_compare(d->docker.grants[i].ip, ip) == 0)
@@ -105,6 +105,13 @@ static void note_grant(struct daemon *d, struct ip_addr ip)
 		g = &d->docker.grants[d->docker.grants_count++];
 	}
 	*g = (struct docker_grant){ ip, day_ms(), mono_after(now, GRANT_MS) };
+}
+
+bool docker_is_recent(const struct daemon *d, struct ip_addr ip)
+{
+	const struct docker_grant *g = grant_of(d, ip);
+
+	return g && !mono_reached(mono_now(), g->until);
 }
 
 /* A gateway is no interface of anybody: the same address stands for it on every host. */
@@ -246,6 +253,10 @@ static void make_endpoint(struct daemon *d, const struct docker_request *r, stru
 		answer_error(reply, HTTP_OK, &why);
 		return;
 	}
+	for (size_t i = 0; i < r->addresses_count; i++)
+		note_grant(
+			d,
+			r->addresses[i].ip); /* not on the interface before Docker puts it there */
 	docker_answer_endpoint(r->has_mac ? NULL : &mac, &json);
 	answer(reply, HTTP_OK, &json);
 }
@@ -404,6 +415,7 @@ bool docker_start(struct daemon *d, struct why *why)
 
 void docker_stop(struct daemon *d)
 {
+	docker_engine_stop(d);
 	docker_networks_fini(&d->docker.networks);
 	mem_free(d->docker.grants);
 	d->docker.grants = NULL;

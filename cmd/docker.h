@@ -14,4 +14,15 @@ void control_docker(void *ctx, const char *call, struct bytes body, uint64_t ask
  * there to be published. */
 void docker_on_link(struct daemon *d, const struct net_link *link);
 
+/* Given a moment ago: whoever it is for may be on the way. */
+bool docker_is_recent(const struct daemon *d, struct ip_addr ip);
+
+/* cmd/docker_engine.c: follows the engine from now on, if there is to be one. */
+void docker_engine_start(struct daemon *d);
+void docker_engine_stop(struct daemon *d);
+/* The id of the container that has this endpoint; NULL: not known. */
+const char *docker_container_of(const struct daemon *d, const char *port_id);
+/* An endpoint is gone from the kernel, whatever the engine says. */
+void docker_port_gone(struct daemon *d, const char *port_id);
+
 #endif

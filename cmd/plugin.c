@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -34,6 +36,8 @@ static const char usage[] =
 	"  --state-dir <dir>   for what was promised to Docker (" STATE_DIR ")\n"
 	"  --socket <path>     listen there; repeat; none when systemd hands sockets over\n"
 	"                      (" SOCKET " and weavemesh.sock)\n"
+	"  --router <weaver>   run the router, too, and again when it ends, with the options in\n"
+	"                      EXTRA_ARGS: in a managed plugin of Docker's\n"
 	"  --log-level <level> debug, info, warning or error (info)\n"
 	"  --ready-fd <fd>     write 'ready' or 'error <text>' there\n"
 	"  --version, --help   print that and exit\n";
@@ -43,7 +47,11 @@ struct options {
 	struct docker_front_config front;
 	enum log_level log_level;
 	int ready_fd;
+	const char *router; /* program to run; NULL: somebody else does */
 };
+
+#define ROUTER_ARGS_MAX 64
+#define ROUTER_RETRY_S 1
 
 static void write_line(void *ctx, enum log_level level, const char *line)
 {
@@ -98,6 +106,8 @@ static bool apply(struct options *o, const char *name, const char *value)
 		return false;
 	if (strcmp(name, "--run-dir") == 0)
 		o->run_dir = value;
+	else if (strcmp(name, "--router") == 0)
+		o->router = value;
 	else if (strcmp(name, "--state-dir") == 0)
 		o->state_dir = value;
 	else if (strcmp(name, "--socket") == 0 && o->front.sockets_count < DOCKER_FRONT_SOCKETS_MAX)
@@ -180,6 +190,72 @@ static int take_pid_file(const char *path)
 	return fd;
 }
 
+/* ---- the router as a child ---- */
+
+/* The container of a managed plugin has its sysctls read-only, and the router sets those of its
+ * bridge.  Elsewhere this fails, and nothing is lost. */
+static void allow_sysctls(void)
+{
+	if (mount(NULL, "/proc/sys", NULL, MS_REMOUNT | MS_BIND, NULL) < 0)
+		return;
+}
+
+/* In the child; never returns. */
+static void become_router(const struct options *o)
+{
+	static char words[4096];
+	char *args[ROUTER_ARGS_MAX + 1] = { NULL }, *save = NULL;
+	const char *head[] = { "weaver",     "--run-dir",    o->run_dir, "--state-dir",
+			       o->state_dir, "--docker-api", "" };
+	const char *extra = getenv("EXTRA_ARGS");
+	size_t count = ARRAY_COUNT(head);
+	sigset_t none;
+
+	memcpy(args, head, sizeof head); /* exec takes them without const */
+	snprintf(words, sizeof words, "%s", extra ? extra : "");
+	for (char *word = strtok_r(words, " ", &save); word && count < ROUTER_ARGS_MAX;
+	     word = strtok_r(NULL, " ", &save))
+		args[count++] = word;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	allow_sysctls();
+	execv(o->router, args);
+	fprintf(stderr, "weave-plugin: cannot run %s: %s\n", o->router, strerror(errno));
+	_exit(1);
+}
+
+static pid_t start_router(const struct options *o)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		become_router(o);
+	return pid;
+}
+
+/* Until a signal ends us; a router that ends is started again. */
+static void serve(const struct options *o, const sigset_t *signals)
+{
+	const struct timespec retry = { .tv_sec = ROUTER_RETRY_S };
+	pid_t router = o->router ? start_router(o) : -1;
+	int number;
+
+	for (;;) {
+		number = o->router ? sigtimedwait(signals, NULL, &retry)
+				   : sigwaitinfo(signals, NULL);
+		if (number > 0)
+			break;
+		if (router > 0 && waitpid(router, NULL, WNOHANG) != router)
+			continue;
+		if (o->router)
+			router = start_router(o);
+	}
+	if (router > 0) {
+		kill(router, SIGTERM);
+		waitpid(router, NULL, 0);
+	}
+}
+
 static int run(struct options *o)
 {
 	struct log log = { .level = o->log_level, .write = write_line };
@@ -187,7 +263,7 @@ static int run(struct options *o)
 	struct docker_front *front = NULL;
 	struct why why = { 0 };
 	sigset_t signals;
-	int number, lock, rc = 1;
+	int lock, rc = 1;
 
 	text_add(&router, "%s/weave.sock", o->run_dir);
 	text_add(&promises, "%s/plugin.later", o->state_dir);
@@ -211,7 +287,7 @@ static int run(struct options *o)
 		log_info(&log, "weave %s plugin ready, for the router on %s", WEAVE_VERSION,
 			 text_string(&router));
 		report(o, "ready", "");
-		sigwait(&signals, &number);
+		serve(o, &signals);
 		log_info(&log, "plugin stopped");
 		docker_front_free(front);
 		rc = 0;

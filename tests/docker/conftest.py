@@ -54,7 +54,7 @@ def pair(possible):
         for host in hosts:
             host.weave("prime")
         for host in hosts:
-            host.default_network()
+            host.wait_default_network()
         yield hosts
 
 

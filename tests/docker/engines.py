@@ -164,10 +164,10 @@ class EngineHost(Host):
         return subprocess.Popen(self.docker_command(*args), stdin=subprocess.DEVNULL, text=True,
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
-    def default_network(self):
-        self.docker("network", "create", "-d", "weavemesh", "--ipam-driver", "weavemesh",
-                    "--subnet", "10.32.0.0/12", "-o", "works.weave.segment=default",
-                    "-o", "works.weave.multicast", "weave")
+    def wait_default_network(self):
+        """The router makes it when it sees the engine."""
+        wait_until(30, lambda: self.try_docker("network", "inspect", "weave").returncode == 0,
+                   f"network weave on {self.short}")
 
     def run_container(self, name, *options, network="weave", image=IMAGE,
                       command=("sleep", "10000")):

@@ -1,4 +1,5 @@
-/* Requests of Docker's plugin protocol: the first line is "Interface.Method", the rest the body.
+/* Requests of Docker's plugin protocol: the first line is "Interface.Method", the rest the body; or
+ * answers of an engine.
  * Whatever is taken is decided on and answered; what is refused has a reason. */
 #include <stdint.h>
 #include <string.h>
@@ -6,6 +7,7 @@
 #include <jansson.h>
 
 #include <weave/alloc.h>
+#include <weave/containers.h>
 #include <weave/docker.h>
 #include <weave/must.h>
 
@@ -66,6 +68,32 @@ static void handle(const char *call, struct bytes body)
 	docker_networks_fini(&n);
 }
 
+static void on_network(void *ctx, const struct engine_network *n)
+{
+	(void)ctx;
+	MUST(n->network.id[0] && n->network.name[0] && n->network.pools_count <= DOCKER_POOLS_MAX);
+}
+
+static void on_id(void *ctx, const char *id)
+{
+	(void)ctx;
+	MUST(id[0] && strlen(id) < DOCKER_ID_SIZE);
+}
+
+/* The same bytes as an engine's answers. */
+static void read_engine(struct bytes answer)
+{
+	char version[CONTAINER_VERSION_SIZE], id[DOCKER_ID_SIZE];
+	static struct container c;
+
+	engine_choose_version(answer, version);
+	if (container_decode(answer, &c))
+		MUST(c.endpoints_count <= CONTAINER_ENDPOINTS_MAX && strlen(c.id) > 0);
+	container_list_decode(answer, on_id, NULL);
+	network_list_decode(answer, on_network, NULL);
+	engine_event_decode(answer, id);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const uint8_t *end = size ? memchr(data, '\n', size) : NULL;
@@ -78,6 +106,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		call[end - data] = '\0';
 		handle(call, bytes_of(end + 1, size - (size_t)(end - data) - 1));
 	}
+	read_engine(bytes_of(data, size));
 	if (!docker_networks_decode(&n, bytes_of(data, size)))
 		docker_networks_fini(&n);
 	MUST(mem_in_use() == before);
