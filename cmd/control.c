@@ -90,7 +90,9 @@ static void add_segments_attachments(struct daemon *d, struct api_attachments *o
 		for (size_t i = 0; i < k->count; i++) {
 			struct api_attachment *a = api_attachments_add(out);
 
-			memcpy(a->id, k->list[i].id, sizeof k->list[i].id);
+			const char *container = docker_container_of(d, k->list[i].id);
+
+			strcpy(a->id, container ? container : k->list[i].id);
 			a->mac = k->list[i].mac;
 			a->addresses.count = k->list[i].cidrs_count;
 			memcpy(a->addresses.list, k->list[i].cidrs,

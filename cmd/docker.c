@@ -15,6 +15,7 @@
 #define LOWER_UP (1u << 16) /* IFF_LOWER_UP of linux/if.h, which does not go with net/if.h */
 #define GRANTS_MAX 4096u
 #define GRANT_MS 120000u /* longer than anybody asks again for what they asked for */
+#define HELD_S 5.	 /* within the time in which weave-plugin waits */
 #define RESOLV_CONF "/etc/resolv.conf"
 
 /* An address that was given a moment ago, and when, by the clock of the day: weave-plugin may be
@@ -226,7 +227,53 @@ static void request_pool(struct daemon *d, const struct docker_plan *plan, struc
 	answer(reply, HTTP_OK, &json);
 }
 
-/* ---- networks and endpoints ---- */
+/* ---- networks and their segments ---- */
+
+/* Each of Docker's networks is a segment of its own, called the same on all hosts. */
+static bool open_segment(struct daemon *d, struct docker_network *n, const char *key,
+			 struct segment *out, struct why *why)
+{
+	struct segment_ops ops = daemon_segment_ops(d);
+	struct why unsaved;
+
+	if (ops.find(ops.ctx, key, out))
+		return true;
+	if (ops.open(ops.ctx, key, 0, out, why))
+		return false;
+	docker_accept_bridge(d, out->bridge.names.bridge);
+	/* So that it goes with its network, also after a restart; what people opened stays. */
+	n->opened = true;
+	if (docker_networks_save(d->options->state_dir, &d->docker.networks, &unsaved))
+		log_warning(&d->log, "docker: %s", unsaved.text);
+	return true;
+}
+
+/* 'n' has been removed. */
+static void close_segment(struct daemon *d, const struct docker_network *n)
+{
+	struct segment_ops ops = daemon_segment_ops(d);
+	const char *key = docker_network_segment(n);
+	struct why why = { 0 };
+
+	for (size_t i = 0; key && i < d->docker.networks.count; i++) {
+		const char *other = docker_network_segment(&d->docker.networks.list[i]);
+
+		if (other && strcmp(other, key) == 0) {
+			d->docker.networks.list[i].opened |= n->opened;
+			return;
+		}
+	}
+	if (key && n->opened && ops.close(ops.ctx, key, &why) && why.text[0])
+		log_info(&d->log, "docker: segment %s stays open: %s", key, why.text);
+}
+
+/* A network that the request has taken out of the table goes with its segment. */
+static void close_removed(struct daemon *d, const struct docker_networks *before)
+{
+	for (size_t i = 0; i < before->count; i++)
+		if (!docker_network_find(&d->docker.networks, before->list[i].id))
+			close_segment(d, &before->list[i]);
+}
 
 /* What the disk does not have, Docker is not told: it would be gone with the next restart. */
 static void save_networks(struct daemon *d, struct docker_networks *before, struct api_reply *reply)
@@ -239,17 +286,39 @@ static void save_networks(struct daemon *d, struct docker_networks *before, stru
 		*before = (struct docker_networks){ .count = 0 };
 		answer_error(reply, HTTP_OK, &why);
 	} else {
+		close_removed(d, before);
 		answer_empty(reply);
 	}
 }
 
-static void make_endpoint(struct daemon *d, const struct docker_request *r, struct api_reply *reply)
+/* Where this bridge's containers are kept account of; NULL: it is no bridge of ours. */
+static struct attach_known *attached_at(struct daemon *d, int bridge_ifindex,
+					const struct net_bridge **bridge,
+					struct daemon_segment **segment)
+{
+	*segment = NULL;
+	*bridge = &d->bridge;
+	if (bridge_ifindex == d->bridge.bridge_ifindex)
+		return &d->attached;
+	for (size_t i = 0; i < d->segments_count; i++) {
+		*segment = d->segments[i];
+		*bridge = &(*segment)->segment.bridge;
+		if ((*bridge)->bridge_ifindex == bridge_ifindex)
+			return &(*segment)->attached;
+	}
+	return NULL;
+}
+
+static void make_endpoint(struct daemon *d, const struct docker_request *r,
+			  struct docker_network *network, const char *key, struct api_reply *reply)
 {
 	struct mac mac = r->mac;
 	struct text json = { 0 };
+	struct segment segment;
 	struct why why;
 
-	if (docker_endpoint_make(d->net, &d->bridge, r->endpoint, &mac, d->mtu, &why)) {
+	if (!open_segment(d, network, key, &segment, &why) ||
+	    docker_endpoint_make(d->net, &segment.bridge, r->endpoint, &mac, d->mtu, &why)) {
 		answer_error(reply, HTTP_OK, &why);
 		return;
 	}
@@ -259,6 +328,84 @@ static void make_endpoint(struct daemon *d, const struct docker_request *r, stru
 			r->addresses[i].ip); /* not on the interface before Docker puts it there */
 	docker_answer_endpoint(r->has_mac ? NULL : &mac, &json);
 	answer(reply, HTTP_OK, &json);
+}
+
+/* ---- endpoints of networks whose names are not known yet ---- */
+
+/* Docker tells its drivers no names; the engine's events do, a moment after the network is made. */
+struct held {
+	struct list link;
+	struct daemon *daemon;
+	struct docker_request request;
+	struct api_reply *reply;
+	struct ev_timer limit;
+};
+
+static void let_go(struct held *h)
+{
+	list_remove(&h->link);
+	ev_timer_stop(h->daemon->loop, &h->limit);
+	mem_free(h);
+}
+
+static void on_held_cancel(void *ctx)
+{
+	let_go(ctx);
+}
+
+static void on_held_too_long(struct ev_loop *loop, struct ev_timer *w, int events)
+{
+	struct held *h = w->data;
+	struct why why;
+
+	(void)loop;
+	(void)events;
+	why_set(&why, WHY_INVALID,
+		"the engine has not told the name of network %.12s, by which it is known on other "
+		"hosts: try again, or create it with -o works.weave.segment=<name>",
+		h->request.network);
+	answer_error(h->reply, HTTP_OK, &why);
+	let_go(h);
+}
+
+static void hold(struct daemon *d, const struct docker_request *r, struct api_reply *reply)
+{
+	struct held *h = mem_new(1, sizeof *h);
+
+	h->daemon = d;
+	h->request = *r; /* a request for an endpoint owns nothing */
+	h->reply = reply;
+	list_append(&d->docker.held, &h->link);
+	ev_timer_init(&h->limit, on_held_too_long, HELD_S, 0.);
+	h->limit.data = h;
+	ev_timer_start(d->loop, &h->limit);
+	api_reply_on_cancel(reply, on_held_cancel, h);
+}
+
+static void make_or_hold(struct daemon *d, const struct docker_request *r,
+			 struct docker_network *network, struct api_reply *reply)
+{
+	const char *key = docker_network_segment(network);
+
+	if (key)
+		make_endpoint(d, r, network, key, reply);
+	else
+		hold(d, r, reply);
+}
+
+void docker_named(struct daemon *d, struct docker_network *network)
+{
+	struct list *at = d->docker.held.next;
+
+	while (at != &d->docker.held) {
+		struct held *h = list_entry(at, struct held, link);
+
+		at = at->next;
+		if (strcmp(h->request.network, network->id) != 0)
+			continue;
+		make_endpoint(d, &h->request, network, docker_network_segment(network), h->reply);
+		let_go(h);
+	}
 }
 
 static void join(struct daemon *d, const struct docker_request *r, const struct docker_plan *plan,
@@ -285,19 +432,31 @@ static void answer_done(int rc, const struct why *why, struct api_reply *reply)
 		answer_empty(reply);
 }
 
+/* The port whose alias says 'id'; 0: not in sight. */
+static int port_in(const struct attach_known *k, const char *id)
+{
+	for (size_t i = 0; i < k->count; i++)
+		if (strcmp(k->list[i].id, id) == 0)
+			return k->list[i].ifindex;
+	return 0;
+}
+
 static void leave(struct daemon *d, const struct docker_request *r, struct api_reply *reply)
 {
 	char id[DOCKER_PORT_ID_SIZE];
 	struct why why = { 0 };
-	int ifindex = 0, rc = docker_endpoint_settle(d->net, r->endpoint, NULL, NULL, &why);
+	int ifindex, rc = docker_endpoint_settle(d->net, r->endpoint, NULL, NULL, &why);
 
 	docker_port_id(r->endpoint, id);
-	for (size_t i = 0; i < d->attached.count && !ifindex; i++)
-		if (strcmp(d->attached.list[i].id, id) == 0)
-			ifindex = d->attached.list[i].ifindex;
+	ifindex = port_in(&d->attached, id);
 	/* Nobody lives there any more. */
 	if (ifindex && !attach_look(d->net, &d->bridge, &d->attached, ifindex))
 		bridge_watch_detached(d, ifindex, id);
+	for (size_t i = 0; !ifindex && i < d->segments_count; i++) {
+		ifindex = port_in(&d->segments[i]->attached, id);
+		if (ifindex)
+			segments_relist(d, d->segments[i]);
+	}
 	answer_done(rc, &why, reply);
 }
 
@@ -342,7 +501,7 @@ static void carry_out(struct daemon *d, const struct docker_request *r,
 		release_address(d, r, asked_ms, reply);
 		break;
 	case DOCKER_MAKE:
-		make_endpoint(d, r, reply);
+		make_or_hold(d, r, plan->network, reply);
 		break;
 	case DOCKER_JOIN_SANDBOX:
 		join(d, r, plan, reply);
@@ -398,18 +557,26 @@ void control_docker(void *ctx, const char *call, struct bytes body, uint64_t ask
 /* Docker gives the container's end its addresses before it takes it up. */
 void docker_on_link(struct daemon *d, const struct net_link *link)
 {
-	const char *rest = net_alias_rest(link->alias, d->bridge.names.bridge);
-	const struct attachment *a = attach_known_port(&d->attached, link->ifindex);
+	const struct net_bridge *bridge;
+	struct daemon_segment *segment;
+	struct attach_known *known = attached_at(d, link->master, &bridge, &segment);
+	const char *rest = known ? net_alias_rest(link->alias, bridge->names.bridge) : NULL;
+	const struct attachment *a = known ? attach_known_port(known, link->ifindex) : NULL;
 
 	if (!rest || !docker_is_port_id(rest) || !(link->flags & LOWER_UP) || (a && a->cidrs_count))
 		return;
-	a = attach_look(d->net, &d->bridge, &d->attached, link->ifindex);
+	if (segment) {
+		segments_relist(d, segment);
+		return;
+	}
+	a = attach_look(d->net, bridge, known, link->ifindex);
 	if (a)
 		bridge_watch_attached(d, a);
 }
 
 bool docker_start(struct daemon *d, struct why *why)
 {
+	list_init(&d->docker.held);
 	return docker_networks_load(d->options->state_dir, &d->docker.networks, &d->log, why) == 0;
 }
 

@@ -25,4 +25,9 @@ const char *docker_container_of(const struct daemon *d, const char *port_id);
 /* An endpoint is gone from the kernel, whatever the engine says. */
 void docker_port_gone(struct daemon *d, const char *port_id);
 
+/* The network's name has been learned: what waits for it goes on. */
+void docker_named(struct daemon *d, struct docker_network *network);
+/* A bridge of ours: the engine's firewall lets its frames pass. */
+void docker_accept_bridge(struct daemon *d, const char *bridge);
+
 #endif

@@ -239,6 +239,7 @@ static void on_network(void *ctx, const struct engine_network *told)
 		return;
 	if (n) {
 		strcpy(n->name, told->network.name);
+		docker_named(d, n);
 	} else {
 		log_warning(&d->log,
 			    "docker: network %s was not known here; learned from the engine",
@@ -261,6 +262,15 @@ static bool is_in(struct ip_addr ip, const struct ip_addr *list, size_t count)
 	return false;
 }
 
+static bool has_ip(const struct attach_known *k, struct ip_addr ip)
+{
+	for (size_t i = 0; i < k->count; i++)
+		for (uint32_t n = 0; n < k->list[i].cidrs_count; n++)
+			if (ip_compare(k->list[i].cidrs[n].ip, ip) == 0)
+				return true;
+	return false;
+}
+
 static bool is_used(const struct daemon *d, struct ip_addr ip)
 {
 	const struct docker_engine *e = d->docker.engine;
@@ -270,10 +280,11 @@ static bool is_used(const struct daemon *d, struct ip_addr ip)
 	for (size_t i = 0; i < e->containers_count; i++)
 		if (is_in(ip, e->containers[i].ips, e->containers[i].ips_count))
 			return true;
-	for (size_t i = 0; i < d->attached.count; i++)
-		for (uint32_t k = 0; k < d->attached.list[i].cidrs_count; k++)
-			if (ip_compare(d->attached.list[i].cidrs[k].ip, ip) == 0)
-				return true;
+	if (has_ip(&d->attached, ip))
+		return true;
+	for (size_t i = 0; i < d->segments_count; i++)
+		if (has_ip(&d->segments[i]->attached, ip))
+			return true;
 	return false;
 }
 
@@ -307,12 +318,14 @@ static void sweep(struct daemon *d)
 /* Engines that switch forwarding on drop what they do not know, and the kernel shows them frames
  * on bridges, too (bridge-nf-call-iptables).  DOCKER-USER is the chain that Docker leaves to
  * others; rules elsewhere cannot take a drop back. */
-static void accept_bridge(struct daemon *d, const char *bridge)
+void docker_accept_bridge(struct daemon *d, const char *bridge)
 {
 	struct text rule = { 0 };
 	char *chain = NULL, wanted[64];
 	struct why why;
 
+	if (!d->docker.engine || !d->docker.engine->there)
+		return;
 	snprintf(wanted, sizeof wanted, "\"key\": \"oifname\"}}, \"right\": \"%s\"", bridge);
 	if (net_nft("list chain ip filter DOCKER-USER", &chain, &why) == 0 &&
 	    !strstr(chain, wanted)) {
@@ -343,7 +356,9 @@ static void on_listed(void *ctx)
 			forget(d, &e->containers[i - 1]);
 	for (size_t i = 0; i < e->containers_count; i++)
 		e->containers[i].seen = false;
-	accept_bridge(d, d->bridge.names.bridge);
+	docker_accept_bridge(d, d->bridge.names.bridge);
+	for (size_t i = 0; i < d->segments_count; i++)
+		docker_accept_bridge(d, d->segments[i]->segment.bridge.names.bridge);
 	if (mono_elapsed(d->started, mono_now()) > SWEEP_AFTER_MS)
 		sweep(d);
 	e->kept_count = 0;

@@ -5,6 +5,7 @@
 
 #include <weave/alloc.h>
 #include <weave/must.h>
+#include <weave/segment.h>
 
 /* ---- networks ---- */
 
@@ -58,7 +59,7 @@ const char *docker_network_segment(const struct docker_network *n)
 
 	if (!*key)
 		return NULL;
-	return strcmp(key, DOCKER_SEGMENT_DEFAULT) == 0 ? "" : key;
+	return strcmp(key, DOCKER_SEGMENT_DEFAULT) == 0 ? SEGMENT_DEFAULT_KEY : key;
 }
 
 /* ---- endpoints ---- */
@@ -89,8 +90,10 @@ static bool create_network(struct docker_networks *n, const struct docker_reques
 	strcpy(network.id, r->network);
 	memcpy(network.pools, r->pools, sizeof network.pools);
 	/* An engine that was restored from a copy may say it twice. */
-	if (known)
+	if (known) {
 		strcpy(network.name, known->name);
+		network.opened = known->opened;
+	}
 	return docker_network_add(n, &network, why);
 }
 

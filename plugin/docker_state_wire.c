@@ -29,9 +29,10 @@ static json_t *pools_json(const struct docker_network *n)
 
 static json_t *network_json(const struct docker_network *n)
 {
-	return json_pack("{s:s, s:s, s:s, s:b, s:b, s:b, s:o}", "id", n->id, "name", n->name,
+	return json_pack("{s:s, s:s, s:s, s:b, s:b, s:b, s:b, s:o}", "id", n->id, "name", n->name,
 			 "segment", n->options.segment, "multicast", n->options.multicast,
-			 "internal", n->internal, "ipv6", n->ipv6, "pools", pools_json(n));
+			 "internal", n->internal, "ipv6", n->ipv6, "opened", n->opened, "pools",
+			 pools_json(n));
 }
 
 void docker_networks_encode(const struct docker_networks *n, struct text *out)
@@ -88,17 +89,18 @@ static bool read_pools(json_t *list, struct docker_network *n)
 static bool read_network(json_t *value, struct docker_network *n)
 {
 	const char *id, *name, *segment;
-	int multicast, internal, ipv6;
+	int multicast, internal, ipv6, opened;
 	json_t *pools;
 
 	*n = (struct docker_network){ .id = "" };
-	if (json_unpack(value, "{s:s, s:s, s:s, s:b, s:b, s:b, s:o}", "id", &id, "name", &name,
+	if (json_unpack(value, "{s:s, s:s, s:s, s:b, s:b, s:b, s:b, s:o}", "id", &id, "name", &name,
 			"segment", &segment, "multicast", &multicast, "internal", &internal, "ipv6",
-			&ipv6, "pools", &pools) != 0)
+			&ipv6, "opened", &opened, "pools", &pools) != 0)
 		return false;
 	n->options.multicast = multicast;
 	n->internal = internal;
 	n->ipv6 = ipv6;
+	n->opened = opened;
 	return *id && copy(id, n->id, sizeof n->id) && copy(name, n->name, sizeof n->name) &&
 	       copy(segment, n->options.segment, sizeof n->options.segment) && read_pools(pools, n);
 }

@@ -7,6 +7,7 @@
 #include <jansson.h>
 
 #include <weave/must.h>
+#include <weave/segment.h>
 
 #include "status_render.h"
 
@@ -173,9 +174,9 @@ static void read_option(struct fields *f, const char *name, const char *value,
 		if (!parse_bool(value, &o->multicast))
 			refuse_option(f, "is not true or false", name, value);
 	} else if (strcmp(name, "works.weave.segment") == 0) {
-		if (!*value || strlen(value) >= sizeof o->segment || !is_printable(value))
-			refuse_option(f, "is no name of a segment (1 to 128 bytes, no blanks)",
-				      name, value);
+		if (!segment_key_ok(value) || strlen(value) >= sizeof o->segment)
+			refuse_option(f, "is no name of a segment: letters, digits and _.:/-", name,
+				      value);
 		else
 			strcpy(o->segment, value);
 	} else if (strncmp(name, ours, sizeof ours - 1) == 0) {

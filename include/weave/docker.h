@@ -129,6 +129,7 @@ struct docker_network {
 	char name[DOCKER_NAME_SIZE]; /* "": not known yet; Docker does not tell its drivers */
 	struct docker_options options;
 	bool internal, ipv6;
+	bool opened; /* its segment, which was not there before */
 	size_t pools_count;
 	struct cidr pools[DOCKER_POOLS_MAX];
 };
@@ -145,8 +146,8 @@ struct docker_network *docker_network_find(const struct docker_networks *n, cons
 bool docker_network_add(struct docker_networks *n, const struct docker_network *network,
 			struct why *why);
 bool docker_network_remove(struct docker_networks *n, const char *id);
-/* What its segment is called everywhere: "" is the default segment; NULL: its name is needed and
- * not known yet. */
+/* What its segment is called everywhere (<weave/segment.h>); NULL: that is its name, and it is not
+ * known yet. */
 const char *docker_network_segment(const struct docker_network *n);
 
 /* As a file's text, with a checksum; and back: NULL, or what is wrong (then '*n' is empty). */

@@ -2,6 +2,7 @@
 Only the `docker` client drives the engines."""
 
 import json
+import subprocess
 import time
 
 import pytest
@@ -186,6 +187,58 @@ def test_half_a_request_harms_nobody(pair):
             s.connect(str(a.sockets[0]))
             s.sendall(data)
     assert a.call("Plugin.Activate")[0] == 200
+
+
+def inside(host, name, *command):
+    """A command in the container's network namespace, with all that root may do."""
+    pid = host.inspect(name)["State"]["Pid"]
+    return subprocess.run(["nsenter", "-t", str(pid), "-n", *[str(c) for c in command]],
+                          capture_output=True, text=True, timeout=30)
+
+
+def test_networks_are_isolated_against_forged_frames(pair):
+    """blue on both hosts is one network; red is another, though a container of blue takes an
+    address of red, and sends to the MAC of a container there."""
+    a, b = pair
+    for host in pair:
+        for name, subnet in (("blue", "10.60.0.0/16"), ("red", "10.61.0.0/16")):
+            host.docker("network", "create", "-d", "weave", "--ipam-driver", "weave", "--subnet",
+                        subnet.replace("10.6", "10.4"), name)
+    a.run_container("liar", network="blue")
+    b.run_container("friend", network="blue")
+    for host, name in ((a, "near"), (b, "far")):
+        host.run_container(name, network="red")
+    wait_until(15, lambda: a.pings("liar", b.address("friend", "blue")), "one network, two hosts")
+    wait_until(15, lambda: a.pings("near", b.address("far", "red")), "the other one, too")
+    assert inside(a, "liar", "ip", "address", "add", "10.41.200.1/16", "dev",
+                  "ethwe0").returncode == 0
+    for host, name in ((a, "near"), (b, "far")):
+        ip = host.address(name, "red")
+        mac = host.inspect(name)["NetworkSettings"]["Networks"]["red"]["MacAddress"]
+        seen = subprocess.Popen(["nsenter", "-t", str(host.inspect(name)["State"]["Pid"]), "-n",
+                                 "tcpdump", "-nlpi", "ethwe0", "host", "10.41.200.1"],
+                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        assert inside(a, "liar", "ping", "-c", 2, "-W", 1, ip).returncode != 0
+        inside(a, "liar", "ip", "neigh", "replace", ip, "lladdr", mac, "dev", "ethwe0")
+        assert inside(a, "liar", "ping", "-c", 3, "-i", 0.2, "-W", 1, ip).returncode != 0
+        seen.terminate()
+        assert seen.communicate()[0] == "", "a frame came through"
+    assert a.pings("near", b.address("far", "red"))
+
+
+def test_a_segment_may_be_named(pair):
+    """Networks that Docker calls differently can be one; and one can be that of `weave attach`."""
+    a, b = pair
+    for host, name in ((a, "here"), (b, "there")):
+        host.docker("network", "create", "-d", "weave", "--ipam-driver", "weave", "--subnet",
+                    "10.43.0.0/16", "-o", "works.weave.segment=common", name)
+        host.run_container(f"{name}1", network=name)
+    wait_until(15, lambda: a.pings("here1", b.address("there1", "there")), "by the common name")
+    assert "common" in a.weave("status", "networks")
+    a.docker("rm", "-f", "here1")
+    a.docker("network", "rm", "here")
+    bridges = [n for n in a.links() if n.startswith("weave-")]
+    assert not any("common" in a.links()[n].get("ifalias", "") for n in bridges), "closed with it"
 
 
 def test_50_containers_at_once_on_each_host(pair, say):

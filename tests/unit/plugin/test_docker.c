@@ -311,7 +311,7 @@ static void networks_come_and_go(void **state)
 	assert_int_equal(plan.step, DOCKER_MAKE);
 	assert_true(plan.network->options.multicast);
 	strcpy(n.list[0].options.segment, "default");
-	assert_string_equal(docker_network_segment(&n.list[0]), "");
+	assert_string_equal(docker_network_segment(&n.list[0]), "weave");
 	assert_true(
 		decide(&n, "NetworkDriver.DeleteNetwork", "{\"NetworkID\":\"n1\"}", &plan, &why));
 	assert_int_equal(plan.step, DOCKER_SAVE);
