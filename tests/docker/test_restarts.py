@@ -9,7 +9,7 @@ import pytest
 
 import engines
 from conftest import RANGES
-from engines import IMAGE, CommandFailed, net_lab, wait_until
+from engines import IMAGE, IMAGE_NAMES, CommandFailed, net_lab, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -69,13 +69,17 @@ def test_the_default_network_is_made_by_the_router(two):
 def test_containers_are_known_by_name(two):
     c, d = two
     c.run_container("one", "--network-alias", "web", "--hostname", "first", "--domainname",
-                    "weave.local")
+                    "weave.local", "--dns", f"172.30.{c.number}.1", image=IMAGE_NAMES)
     d.run_container("two", "--network-alias", "web")
     one, two_ = c.address("one"), d.address("two")
     wait_until(10, lambda: lookup(d, "one.weave.local") == [one], "name of the container")
     wait_until(10, lambda: lookup(c, "two") == [two_], "name on the other host")
     assert lookup(c, "first") == [one]
     wait_until(10, lambda: lookup(c, "web") == sorted([one, two_]), "alias of both")
+    # As a program in a container does it: by the host's resolver, and Docker's in front of it.
+    wait_until(10, lambda: c.exec("one", "getent", "hosts", "two.weave.local").stdout.split()[0]
+               == two_, "resolved in the container")
+    assert c.exec("one", "ping", "-c", "1", "-W", "2", "two.weave.local").returncode == 0
     c.docker("rename", "one", "uno")
     wait_until(10, lambda: lookup(d, "uno") == [one] and not lookup(d, "one"), "renamed")
     # `weave ps` tells the container, not the endpoint.
