@@ -45,7 +45,7 @@ struct docker_engine {
 	size_t containers_count;
 	struct ip_addr *kept; /* of gateways and the like, as the engine says */
 	size_t kept_count;
-	bool there;
+	bool there; /* has been listed since it came */
 };
 
 /* ---- names ---- */
@@ -236,6 +236,9 @@ static void on_network(void *ctx, const struct engine_network *told)
 
 	keep(d->docker.engine, told);
 	if (n && strcmp(n->name, told->network.name) == 0)
+		return;
+	/* Of an event it may be the echo of one that is removed by now. */
+	if (!n && d->docker.engine->there)
 		return;
 	if (n) {
 		strcpy(n->name, told->network.name);

@@ -170,7 +170,7 @@ static bool keep_promises(struct docker_front *f)
 
 		if (now_ms() < f->hopeless_until)
 			return false;
-		if (ask_router(f, p->call, body, p->asked_ms, DOCKER_FRONT_WAIT_MS, &reply)) {
+		if (ask_router(f, p->call, body, p->asked_ms, DOCKER_FRONT_LATER_MS, &reply)) {
 			f->hopeless_until = now_ms() + RETRY_MS;
 			return false;
 		}
