@@ -24,9 +24,19 @@ static void text_of(json_t *object, const char *name, char *out, size_t size)
 		strcpy(out, value);
 }
 
+/* "1.41" */
 static bool minor_of(const char *version, unsigned *minor)
 {
-	return version && sscanf(version, "1.%3u", minor) == 1;
+	size_t digits = version && strncmp(version, "1.", 2) == 0
+				? strspn(version + 2, "0123456789")
+				: 0;
+
+	if (digits == 0 || digits > 3)
+		return false;
+	*minor = 0;
+	for (const char *c = version + 2; digits > 0; digits--)
+		*minor = *minor * 10 + (unsigned)(*c++ - '0');
+	return true;
 }
 
 void engine_choose_version(struct bytes answer, char *version)
