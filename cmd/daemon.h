@@ -41,7 +41,7 @@ struct local_endpoint {
 struct daemon_docker {
 	struct docker_networks networks;
 	struct docker_engine *engine; /* cmd/docker_engine.c; NULL: none is followed */
-	struct list held; /* requests for endpoints */
+	struct list held;	      /* requests for endpoints */
 	struct docker_grant *grants;
 	size_t grants_count;
 };
