@@ -78,7 +78,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct reader r = reader_over(data, size);
 	struct reassembly all = { 0 };
 	struct sleeve_header header;
-	struct sleeve_record record;
+	struct sleeve_record record = { 0 };
 	struct writer w;
 	uint8_t *copy;
 

@@ -43,6 +43,19 @@ static void clamps_and_keeps_the_checksum(void **state)
 	}
 }
 
+/* Left undone, the checksum holds what the options are not part of. */
+static void an_undone_checksum_stays(void **state)
+{
+	struct made_frame m;
+
+	(void)state;
+	make_syn(&m, 4, 0, 1460, TCP_SYN);
+	put16(m.data + 14 + 20 + 16, 0xbeef);
+	assert_true(mss_clamp(m.data, m.size, 1400, true));
+	assert_int_equal(m.data[14 + 20 + 22] << 8 | m.data[14 + 20 + 23], 1360);
+	assert_int_equal(m.data[14 + 20 + 16] << 8 | m.data[14 + 20 + 17], 0xbeef);
+}
+
 static void leaves_alone_what_is_small_or_no_syn(void **state)
 {
 	struct made_frame m, before;
@@ -65,6 +78,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(clamps_and_keeps_the_checksum),
+		cmocka_unit_test(an_undone_checksum_stays),
 		cmocka_unit_test(leaves_alone_what_is_small_or_no_syn),
 	};
 
