@@ -277,6 +277,9 @@ static void add_names(struct engine *e, struct status *s)
 	const struct entry *at = NULL;
 	struct name_entry n;
 
+	s->dns.found_count = names_count(engine_names(e));
+	if (!s->dns.wanted)
+		return;
 	for (size_t i = 0; i < STATUS_NAMES_MAX && (at = names_next(engine_names(e), at, &n)); i++)
 		*status_add_name(s) = (struct status_name){
 			.hostname = status_text(s, "%s.", n.hostname),

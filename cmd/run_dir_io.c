@@ -220,7 +220,7 @@ void run_dir_remove(const char *path)
 {
 	static const char *const names[] = { "weaver.pid", "weaver.log",      BRIDGE_FILE,
 					     "weave.sock", "weave.sock.lock", "plugin.pid",
-					     "plugin.log" };
+					     "plugin.log", "names",	      "names.new" };
 	char file[PATH_MAX_HERE];
 
 	for (size_t i = 0; i < ARRAY_COUNT(names); i++)

@@ -34,7 +34,7 @@ static void add(struct local_networks *l, const struct ifaddrs *i)
 	if (!i->ifa_addr || !i->ifa_netmask || !sockaddr_to(i->ifa_addr, &address) ||
 	    !sockaddr_to(i->ifa_netmask, &mask))
 		return;
-	n.network = (struct cidr){ address.ip, prefix_of(mask.ip) };
+	n.address = (struct cidr){ address.ip, prefix_of(mask.ip) };
 	if ((l->count & (l->count - 1)) == 0)
 		l->list = mem_resize(l->list, l->count ? 2 * l->count : 1, sizeof *l->list);
 	l->list[l->count++] = n;
@@ -54,15 +54,17 @@ static void look(struct local_networks *l, struct mono now)
 	freeifaddrs(all);
 }
 
-/* Over loopback comes only what is this host's, whatever its address; and that is one of ours. */
+/* This host itself, by whatever interface the kernel says that came: from outside it takes no
+ * packet with a source of its own.  Or somebody on that interface's network. */
 static bool is_listed(const struct local_networks *l, int ifindex, struct ip_addr ip)
 {
-	bool loopback = ifindex == 1;
+	for (size_t i = 0; i < l->count; i++) {
+		const struct local_network *n = &l->list[i];
 
-	for (size_t i = 0; i < l->count; i++)
-		if ((ifindex == 0 || loopback || l->list[i].ifindex == ifindex) &&
-		    cidr_contains(l->list[i].network, ip))
+		if (ip_compare(n->address.ip, ip) == 0 ||
+		    ((ifindex == 0 || n->ifindex == ifindex) && cidr_contains(n->address, ip)))
 			return true;
+	}
 	return false;
 }
 
@@ -70,13 +72,13 @@ bool local_networks_have(struct local_networks *l, int ifindex, struct ip_addr i
 {
 	static const struct hash_key key = { 1, 1 };
 	size_t slot = hash64(&key, &ip, sizeof ip) % DNS_LOCAL_KNOWN;
-	struct mono now;
+	struct mono now = mono_now();
 
+	if (!l->list || mono_elapsed(l->looked, now) >= LOOK_ANYWAY_MS)
+		look(l, now);
 	if (l->known[slot].ifindex == ifindex && ifindex && ip_compare(l->known[slot].ip, ip) == 0)
 		return true;
-	now = mono_now();
-	if (!l->list || mono_elapsed(l->looked, now) >= LOOK_ANYWAY_MS ||
-	    (!is_listed(l, ifindex, ip) && mono_elapsed(l->looked, now) >= LOOK_AGAIN_MS))
+	if (!is_listed(l, ifindex, ip) && mono_elapsed(l->looked, now) >= LOOK_AGAIN_MS)
 		look(l, now);
 	if (!is_listed(l, ifindex, ip))
 		return false;

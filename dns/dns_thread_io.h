@@ -37,7 +37,7 @@ struct dns_shared_counters {
 /* --- local networks --- */
 struct local_network {
 	int ifindex;
-	struct cidr network;
+	struct cidr address; /* of ours, and how much of it is the network */
 };
 
 #define DNS_LOCAL_KNOWN 256u

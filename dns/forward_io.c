@@ -52,7 +52,7 @@ struct pending {
 	struct dns_query query; /* 'question' is below */
 	uint8_t question[DNS_NAME_MAX + 4];
 	bool tcp;
-	struct list waiting; /* struct waiting, never empty */
+	struct list waiting; /* struct waiting; who goes away takes it along */
 	struct ev_timer next, limit;
 	struct netaddr servers[DNS_UPSTREAMS_MAX]; /* when it began */
 	size_t servers_count;
@@ -494,6 +494,7 @@ struct bytes forwarder_ask(struct forwarder *f, const struct dns_asker *asker,
 	if (known.size)
 		return known;
 	p = find_pending(f, q, asker->tcp);
+	/* Somebody whom we ask asks us the same: it would wait for itself. */
 	if (p && came_from_a_resolver(f, asker->address.ip)) {
 		DNS_COUNT(f->thread, loops);
 		return answer_refuse(q, DNS_REFUSED, buffer);

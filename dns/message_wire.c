@@ -74,7 +74,7 @@ static enum dns_rcode read_opt(struct dns_query *q, ns_msg *m)
 		q->edns = true;
 		q->dnssec_ok = ns_rr_ttl(rr) & FLAG_DO;
 		if (ns_rr_class(rr) > DNS_UDP_SIZE)
-			q->udp_size = ns_rr_class(rr);
+			q->udp_size = (uint16_t)ns_rr_class(rr);
 		if (ns_rr_ttl(rr) >> 16 & 0xff)
 			rcode = DNS_BADVERS;
 	}

@@ -44,6 +44,7 @@ struct names {
 	struct table own;     /* name_own */
 	struct table writers; /* writer_state */
 	uint64_t own_version, topology_version;
+	size_t found; /* names of others that can be found now */
 	bool tracking, settled, burying;
 	struct name_change *changes, **changes_end;
 	struct grave *graves;
@@ -180,6 +181,8 @@ static void on_change(void *ctx, const struct entry_view *before, const struct e
 		return;
 	}
 	w = get_writer(n, e->writer);
+	n->found += is_shown(w, after);
+	n->found -= is_shown(w, before);
 	if (is_shown(w, after))
 		tell_entry(n, after);
 	else if (is_shown(w, before))
@@ -198,6 +201,8 @@ static void reconsider(struct names *n, struct writer_state *w)
 	     e = store_next_of(n->store, w->peer, e)) {
 		if (e->view.kind != KIND_NAME)
 			continue;
+		n->found += is_shown(w, &e->view);
+		n->found -= is_shown(&before, &e->view);
 		if (is_shown(w, &e->view) && !is_shown(&before, &e->view))
 			tell_entry(n, &e->view);
 		else if (!is_shown(w, &e->view) && is_shown(&before, &e->view))
@@ -370,6 +375,11 @@ const struct name_own *names_next_own(const struct names *n, const struct name_o
 	return o;
 }
 
+size_t names_count(const struct names *n)
+{
+	return n->found + n->own.count;
+}
+
 size_t names_own_count(const struct names *n)
 {
 	return n->own.count;
@@ -510,15 +520,22 @@ void names_track(struct names *n)
 
 void names_verify(const struct names *n)
 {
+	const struct entry *e = NULL;
+	struct name_entry found;
+	size_t others = 0;
+
+	while ((e = names_next(n, e, &found)))
+		others += found.peer != n->self;
+	MUST(others == n->found);
 	MUST(n->own.count <= NAMES_OWN_MAX);
 	TABLE_EACH(&n->own, l) {
 		const struct name_own *o = table_entry(l, struct name_own, by_key);
 		uint8_t k[NAME_KEY_SIZE];
 		struct writer key = writer_over(k, sizeof k);
-		struct name_entry e;
+		struct name_entry own;
 
-		entry_of(n, o, &e);
-		name_entry_key(&e, &key);
+		entry_of(n, o, &own);
+		name_entry_key(&own, &key);
 		MUST(memcmp(k, o->key, sizeof k) == 0);
 	}
 }

@@ -68,6 +68,9 @@ static void answer_status(struct exchange *x, void (*render)(const struct status
 	struct status s;
 
 	status_init(&s);
+	/* In JSON the whole status holds them, too. */
+	s.dns.wanted = render == status_render_dns ||
+		       (x->request->wants_json && json == status_json);
 	x->ops->status(x->ops->ctx, &s);
 	if (x->request->wants_json) {
 		exchange_json(x, s.ready ? 200 : 503, json(&s));
@@ -134,6 +137,7 @@ static void get_report(struct exchange *x)
 	struct status s;
 
 	status_init(&s);
+	s.dns.wanted = true;
 	x->ops->status(x->ops->ctx, &s);
 	report = status_json(&s);
 	status_fini(&s);

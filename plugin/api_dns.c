@@ -55,12 +55,13 @@ void api_delete_name(struct exchange *x)
 	x->response->status = 204;
 }
 
-static void answer_from_status(struct exchange *x,
+static void answer_from_status(struct exchange *x, bool with_names,
 			       void (*answer)(struct exchange *x, const struct status *s))
 {
 	struct status s;
 
 	status_init(&s);
+	s.dns.wanted = with_names;
 	x->ops->status(x->ops->ctx, &s);
 	answer(x, &s);
 	status_fini(&s);
@@ -73,7 +74,7 @@ static void names(struct exchange *x, const struct status *s)
 
 void api_get_names(struct exchange *x)
 {
-	answer_from_status(x, names);
+	answer_from_status(x, true, names);
 }
 
 static void domain(struct exchange *x, const struct status *s)
@@ -83,7 +84,7 @@ static void domain(struct exchange *x, const struct status *s)
 
 void api_get_domain(struct exchange *x)
 {
-	answer_from_status(x, domain);
+	answer_from_status(x, false, domain);
 }
 
 static bool answers_anywhere(struct exchange *x, const struct status *s)
@@ -108,7 +109,7 @@ static void address(struct exchange *x, const struct status *s)
 
 void api_get_dns_address(struct exchange *x)
 {
-	answer_from_status(x, address);
+	answer_from_status(x, false, address);
 }
 
 static void address_port(struct exchange *x, const struct status *s)
@@ -119,5 +120,5 @@ static void address_port(struct exchange *x, const struct status *s)
 
 void api_get_dns_address_port(struct exchange *x)
 {
-	answer_from_status(x, address_port);
+	answer_from_status(x, false, address_port);
 }

@@ -88,8 +88,8 @@ void status_render_dns_section(const struct status *s, struct text *out)
 		return;
 	text_add(out, "        Service: dns\n         Domain: %s\n", d->domain);
 	add_list("Upstream", d->upstreams, d->upstreams_count, "none", out);
-	text_add(out, "            TTL: %" PRIu32 "\n        Entries: %zu\n", d->ttl_s,
-		 d->names_count);
+	text_add(out, "            TTL: %" PRIu32 "\n        Entries: %" PRIu64 "\n", d->ttl_s,
+		 d->found_count);
 	add_list("Address", d->address_texts, d->address_texts_count,
 		 "none (no Docker bridge, nothing exposed: see --dns-listen-address)", out);
 	text_add_string(out, "\n");
@@ -166,8 +166,8 @@ void metrics_render_dns(const struct status *s, struct text *out)
 		 d->own_count);
 	text_add(out,
 		 "# HELP weave_dns_names Names that can be found now, of all hosts.\n"
-		 "# TYPE weave_dns_names gauge\nweave_dns_names %zu\n",
-		 d->names_count);
+		 "# TYPE weave_dns_names gauge\nweave_dns_names %" PRIu64 "\n",
+		 d->found_count);
 	for (size_t i = 0; i < d->counters_count; i++)
 		text_add(out,
 			 "# HELP weave_dns_%s_total DNS: %s.\n# TYPE weave_dns_%s_total counter\n"

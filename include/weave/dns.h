@@ -73,6 +73,8 @@ void names_step(struct names *n, struct mono now);
 const struct entry *names_next(const struct names *n, const struct entry *after,
 			       struct name_entry *out);
 
+size_t names_count(const struct names *n); /* of them */
+
 /* A name that can be found now, in place of what had its key; or one that cannot be any more. */
 struct name_change {
 	struct name_change *next;

@@ -208,13 +208,14 @@ struct status_dns {
 	bool on;
 	const char *domain; /* with the last dot */
 	uint32_t ttl_s;
-	uint64_t own_count; /* names of what lives here */
+	uint64_t own_count, found_count; /* names of what lives here; all that can be found now */
 	const char **upstreams;
 	size_t upstreams_count;
 	const char **address_texts; /* "172.17.0.1:53": where questions are answered */
 	struct netaddr *addresses;
 	size_t address_texts_count, addresses_count;
-	struct status_name *names; /* all that can be found now */
+	bool wanted; /* by who asks for the snapshot: fill in 'names', which may be very many */
+	struct status_name *names;
 	size_t names_count;
 	struct status_dns_counter *counters;
 	size_t counters_count;

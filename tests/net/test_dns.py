@@ -103,6 +103,30 @@ def test_exposed_addresses_have_names(host):  # 200
     assert host.status("dns")["Addresses"] == [f"{host.dns}:53"], "it listens there no more"
 
 
+def test_dockers_bridge_is_where_containers_ask(lan):
+    h = lan.host("a")
+    h.launch("--resolv-conf", "")
+    assert "Address: none" in h.weave("status")
+    # Docker may come later, and go.
+    h.run("ip link add docker0 type bridge")
+    h.run("ip address add 172.30.1.1/24 dev docker0")
+    box = Container(h, "dockers", [])
+    h.run(["ip", "link", "add", "d1", "type", "veth", "peer", "name", "eth0", "netns", box.name])
+    h.run("ip link set d1 master docker0 up")
+    h.run("ip link set docker0 up")
+    box.run("ip address add 172.30.1.7/24 dev eth0")
+    box.run("ip link set eth0 up")
+    wait_until(25, lambda: h.status("dns")["Addresses"] == ["172.30.1.1:53"], "it answers there")
+    h.weave("dns-add", "10.2.1.1", "-h", f"x.{DOMAIN}")
+    assert h.weave("dns-lookup", "x") == "10.2.1.1\n"
+    for transport in ("+notcp", "+tcp"):
+        assert dig(box, "172.30.1.1", transport, f"x.{DOMAIN}") == ["10.2.1.1"]
+        assert dig(h, "172.30.1.1", transport, f"x.{DOMAIN}") == ["10.2.1.1"]
+    assert h.weave("dns-args") == f"--dns=172.30.1.1 --dns-search={DOMAIN}."
+    h.run("ip link del docker0")
+    wait_until(25, lambda: h.status("dns")["Addresses"] == [], "it answers there no more")
+
+
 def test_without_dns(lan):  # 205, 280
     h = lan.host("a")
     h.launch("--no-dns")

@@ -15,6 +15,7 @@ static size_t found(const struct view *v)
 
 	while ((e = names_next(v->names, e, &n)))
 		count++;
+	assert_int_equal(names_count(v->names), count);
 	return count;
 }
 

@@ -35,8 +35,10 @@ static inline bool fake_verdict(struct fake *f, struct why *why)
 static inline void fake_status(void *ctx, struct status *s)
 {
 	struct fake *f = ctx;
+	bool wants_names = s->dns.wanted;
 
 	sample_status(s);
+	s->dns.wanted = wants_names;
 	s->ready = !f->not_ready;
 	if (f->ipam) {
 		sample_ipam(s);

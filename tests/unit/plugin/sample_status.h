@@ -204,10 +204,11 @@ static inline void sample_dns(struct status *s)
 	s->dns.domain = "weave.local.";
 	s->dns.ttl_s = 1;
 	s->dns.own_count = 2;
+	s->dns.found_count = 4;
 	ip_parse("172.17.0.1", &at.ip);
 	status_add_dns_address(s, at, "172.17.0.1:53");
 	status_add_dns_upstream(s, "10.0.0.53");
-	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+	for (size_t i = 0; s->dns.wanted && i < sizeof names / sizeof names[0]; i++) {
 		struct status_name *n = status_add_name(s);
 
 		*n = (struct status_name){ .hostname = names[i].hostname,
