@@ -16,8 +16,11 @@
 #include "sim_script.h"
 #include "sim_selftest.h"
 
-#define CI_RUNS 400u
+#define CI_RUNS 150u
 #define CI_PEERS 50u
+#define CI_MIDDLE_RUNS 150u
+#define CI_MIDDLE_PEERS 16u
+#define CI_SMALL_RUNS 200u
 #define CI_CHECK_EVERY 4000u
 #define SOAK_SECONDS 3600u
 #define FILES_MAX 256u
@@ -450,8 +453,11 @@ static void ci(const struct options *o, struct tally *t)
 	runs.peers = CI_PEERS;
 	runs.check_every = CI_CHECK_EVERY;
 	many_runs(&runs, t, 0);
+	runs.last = CI_MIDDLE_RUNS;
+	runs.peers = CI_MIDDLE_PEERS;
+	many_runs(&runs, t, 0);
 	/* Small worlds cost little, so everything is checked after each event. */
-	runs.last = CI_RUNS / 2;
+	runs.last = CI_SMALL_RUNS;
 	runs.peers = 6;
 	runs.check_every = 1;
 	many_runs(&runs, t, 0);

@@ -19,6 +19,7 @@
 #include <weave/must.h>
 
 #include "../../../ipam/ring.h"
+#include "../../budget.h"
 
 #define PEERS 3u
 
@@ -401,13 +402,14 @@ static bool full;
 
 static void never_two_owners(void **state)
 {
-	struct explorer e = { .epochs = 2, .counters = full ? 3 : 2, .deaths = 2 };
+	bool again = tests_run_again() && !full;
+	struct explorer e = { .epochs = again ? 1 : 2, .counters = full ? 3 : 2, .deaths = 2 };
 
 	(void)state;
 	explore(&e);
 	print_message("%llu states, no two owners\n", (unsigned long long)e.states);
 	assert_false(e.violated);
-	assert_true(e.states > 500000);
+	assert_true(e.states > (again ? 10000 : 500000));
 }
 
 static void is_caught(unsigned broken, const char *what)

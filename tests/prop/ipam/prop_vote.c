@@ -18,6 +18,7 @@
 #include <weave/alloc.h>
 #include <weave/must.h>
 
+#include "../../budget.h"
 #include "../../../ipam/vote.h"
 
 #define PEERS_MAX_HERE 4u
@@ -335,8 +336,10 @@ static void explore(struct explorer *e)
 
 static void no_two_winners(void **state)
 {
+	unsigned last = tests_run_again() ? PEERS_MAX_HERE - 1 : PEERS_MAX_HERE;
+
 	(void)state;
-	for (unsigned n = 1; n <= PEERS_MAX_HERE; n++) {
+	for (unsigned n = 1; n <= last; n++) {
 		struct explorer *e = mem_new(1, sizeof *e);
 
 		e->n = n;
