@@ -60,7 +60,7 @@ static int addresses_of(const struct cli_dns *c, const char *id, struct ip_addr 
 	struct cli_answer answer;
 	struct text path = { 0 };
 	json_t *root = NULL, *one, *address;
-	size_t i, k;
+	size_t i, k = 0;
 	int result;
 
 	*count = 0;

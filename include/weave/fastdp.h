@@ -31,9 +31,9 @@ struct fastdp_op {
 	bool accepted;	       /* SESSION: frames are taken from 'remote' */
 
 	peer_name via; /* PEER: next hop */
-	bool direct;   /* PEER: and it sends to us straight, too, so nobody else brings its frames */
-	bool relays;   /* PEER: only for what others send through us; our own goes by sleeve */
-	bool by_hand;  /* PEER, PING */
+	bool direct;  /* PEER: and it sends to us straight, too, so nobody else brings its frames */
+	bool relays;  /* PEER: only for what others send through us; our own goes by sleeve */
+	bool by_hand; /* PEER, PING */
 
 	uint32_t segment; /* ENDPOINT, ADDRESS, SEGMENT */
 	struct mac mac;

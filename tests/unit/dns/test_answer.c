@@ -143,7 +143,7 @@ static void the_zone_is_what_was_said_last(void **state)
 		char address[32];
 
 		now_is[key] = (int)rng_below(&rng, 6) - 1;
-		snprintf(address, sizeof address, "10.2.1.%u", key / 2);
+		snprintf(address, sizeof address, "10.2.1.%d", key / 2);
 		put(z, key, now_is[key] < 0 ? NULL : names[now_is[key]], address);
 		for (unsigned n = 0; n < 5; n++) {
 			struct dns_name wire;
