@@ -312,6 +312,9 @@ static __always_inline int take_by_hand(struct __sk_buff *skb, const struct fast
 	/* Addressed to another host behind this one, or by nobody we know: the stack's business. */
 	if (!source || !same_address(&source->local, &a->to))
 		return PASS;
+	/* The stack would refuse it as well. */
+	if (source->flags & FASTDP_SOURCE_SEALED)
+		return drop_from_peer(DROP_NOT_SEALED);
 	in.via = source->slot;
 	in.segment = a->vni;
 	in.ttl = a->ttl;

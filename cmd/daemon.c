@@ -338,6 +338,7 @@ static bool configure_engine(struct daemon *d, struct why *why)
 	g->trusted_count = d->options->trusted_count;
 	memcpy(g->trusted, d->options->trusted, sizeof g->trusted);
 	r->mtu = d->mtu;
+	r->epoch_ms = d->options->key_life_s * 1000ull;
 	r->datagram_max = daemon_datagram_max(d->underlay_mtu);
 	r->bridge_mac = d->bridge.mac;
 	r->ciphers = router_ciphers_here();
@@ -534,7 +535,7 @@ void daemon_fini(struct daemon *d)
 	sleeve_socket_free(d->sleeve);
 	addresses_close(d);
 	dns_stop(d);
-	fastdp_io_free(d->fastdp);
+	daemon_fastdp_close(d);
 	engine_free(d->engine);
 	passwords_free(d->passwords);
 	net_close(d->net);

@@ -103,6 +103,7 @@ struct daemon {
 	uint8_t *capture_room;	  /* of all captures */
 	struct fastdp_io *fastdp; /* NULL: none, and why */
 	char no_fastdp[sizeof((struct why *)0)->text];
+	const char *no_esp; /* why sealed connections do without; NULL: they need not */
 	struct server *server;
 	struct daemon_dns *dns; /* NULL: no WeaveDNS; cmd/dns.c */
 	struct api_ops ops;	/* the server borrows it */
@@ -142,6 +143,7 @@ bool daemon_password(void *ctx, const struct api_password *request, struct text 
 /* cmd/fastdp.c: the kernel's data path; all but the first do nothing when there is none. */
 void daemon_fastdp_open(struct daemon *d); /* fills its part of the configuration */
 void daemon_fastdp_start(struct daemon *d);
+void daemon_fastdp_close(struct daemon *d);
 void daemon_fastdp_flush(struct daemon *d);
 void daemon_fastdp_ports(struct daemon *d, uint32_t segment, const struct attachment *list,
 			 size_t count);

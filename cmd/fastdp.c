@@ -4,7 +4,22 @@
 #include <string.h>
 
 #include <weave/net_tunnel.h>
+#include <weave/net_xfrm.h>
 #include <weave/sockaddr_io.h>
+
+/* Of a life with a password: without, the maps must not be taken over from it. */
+static bool was_sealed(struct daemon *d)
+{
+	struct net *xfrm;
+	size_t count = 0;
+
+	if (net_xfrm_open(&xfrm))
+		return false;
+	if (net_xfrm_count(xfrm, d->options->bridge, &count))
+		count = 0;
+	net_close(xfrm);
+	return count > 0;
+}
 
 /* What an earlier life left in the kernel must not go on when this one may not use it. */
 static void remove_rest(struct daemon *d)
@@ -27,7 +42,7 @@ void daemon_fastdp_open(struct daemon *d)
 
 	/* With a password some peers may not be spoken to in clear any more: begin anew, and let
 	 * each connection decide. */
-	if (!d->options->fastdp || d->passwords)
+	if (!d->options->fastdp || d->passwords || was_sealed(d))
 		remove_rest(d);
 	if (!d->options->fastdp) {
 		why_set(&why, WHY_NONE, "switched off here (--no-fastdp)");
@@ -36,10 +51,27 @@ void daemon_fastdp_open(struct daemon *d)
 		remove_rest(d);
 	}
 	memcpy(d->no_fastdp, why.text, sizeof d->no_fastdp);
+	if (d->fastdp && d->passwords && !fastdp_io_seal(d->fastdp, &why)) {
+		log_warning(&d->log, "sealed connections go by sleeve: %s", why.text);
+		d->no_esp = "a password is set, and this kernel has no ESP: see the log";
+	}
 	d->config.gossip.overlays = OVERLAY_SLEEVE | (d->fastdp ? OVERLAY_FASTDP : 0);
 	d->config.router.fastdp_port = d->fastdp ? c.port : 0;
 	d->config.router.fastdp_keep = !d->passwords;
 	d->config.router.no_fastdp = d->fastdp ? NULL : d->no_fastdp;
+	d->config.router.no_esp = d->no_esp;
+}
+
+/* With a password there is nobody to change keys when we are gone, and nothing that the other end
+ * still takes. */
+void daemon_fastdp_close(struct daemon *d)
+{
+	bool was_there = d->fastdp;
+
+	fastdp_io_free(d->fastdp);
+	d->fastdp = NULL;
+	if (was_there && d->passwords)
+		remove_rest(d);
 }
 
 void daemon_fastdp_start(struct daemon *d)

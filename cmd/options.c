@@ -179,6 +179,13 @@ static bool set_conn_limit(struct parser *p, const char *value)
 	return true;
 }
 
+static bool set_key_life(struct parser *p, const char *value)
+{
+	if (!parse_uint(value, OPTIONS_KEY_LIFE_MAX_S, &p->o->key_life_s) || !p->o->key_life_s)
+		return refuse(p, value, "a number of seconds from 1 to 3600");
+	return true;
+}
+
 static bool set_mtu(struct parser *p, const char *value)
 {
 	uint32_t mtu;
@@ -697,6 +704,8 @@ static const struct option options[] = {
 	{ "password-fd", TAKES_TEXT, set_password_fd, NULL, "<fd>", "the same, read from there" },
 	{ "trusted-subnets", TAKES_TEXT, set_trusted_subnets, NULL, "<cidr>,...",
 	  "data in clear where both ends trust the other" },
+	{ "key-life", TAKES_TEXT, set_key_life, NULL, "<seconds>",
+	  "how long a key of the data path is used (120)" },
 	{ "no-fastdp", TAKES_BOOL, set_no_fastdp, "WEAVE_NO_FASTDP", "",
 	  "carry frames in user space only" },
 	{ "capture", TAKES_TEXT, set_capture, NULL, "<how>",

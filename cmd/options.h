@@ -30,6 +30,7 @@
 #define OPTIONS_RANGES_MAX 2  /* one of IPv4 and one of IPv6: dual stack */
 #define OPTIONS_SEEDS_MAX 255 /* IPAM_ELECTORS_MAX of <weave/ipam.h> */
 #define OPTIONS_MTU_MIN 576u  /* smallest that every IPv4 host takes (RFC 791) */
+#define OPTIONS_KEY_LIFE_MAX_S 3600u
 
 enum weaver_mode {
 	WEAVER_RUN,
@@ -82,8 +83,9 @@ struct weaver_options {
 	bool discovery;
 	uint32_t conn_limit; /* 0: unlimited */
 	bool fastdp;
-	bool pcap;    /* --capture=pcap */
-	uint32_t mtu; /* 0: automatic */
+	bool pcap;	     /* --capture=pcap */
+	uint32_t mtu;	     /* 0: automatic */
+	uint32_t key_life_s; /* 0: as usual */
 	const char *bridge;
 	bool status_enabled; /* the read-only HTTP listener */
 	struct netaddr status_addr;

@@ -30,7 +30,7 @@ int net_monitor_open(struct net_monitor **out)
 	int size = MONITOR_SOCKET_BUFFER, rc = 0;
 
 	m->buffer = mem_new(1, MONITOR_BUFFER_SIZE);
-	m->socket = netlink_socket(SOCK_NONBLOCK);
+	m->socket = netlink_socket(NETLINK_ROUTE, SOCK_NONBLOCK);
 	if (!m->socket || mnl_socket_bind(m->socket, 0, MNL_SOCKET_AUTOPID) < 0)
 		rc = -errno;
 	for (size_t i = 0; rc == 0 && i < sizeof groups / sizeof groups[0]; i++) {

@@ -388,9 +388,9 @@ static int socket_option(struct mnl_socket *s, int option)
 	return mnl_socket_setsockopt(s, option, &on, sizeof on) < 0 ? -errno : 0;
 }
 
-struct mnl_socket *netlink_socket(int extra_flags)
+struct mnl_socket *netlink_socket(int bus, int extra_flags)
 {
-	struct mnl_socket *s = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC | extra_flags);
+	struct mnl_socket *s = mnl_socket_open2(bus, SOCK_CLOEXEC | extra_flags);
 
 	if (!s)
 		return NULL;
@@ -403,12 +403,17 @@ struct mnl_socket *netlink_socket(int extra_flags)
 
 int net_open(struct net **out)
 {
+	return net_open_bus(NETLINK_ROUTE, out);
+}
+
+int net_open_bus(int bus, struct net **out)
+{
 	struct timeval timeout = { .tv_sec = ANSWER_TIMEOUT_S };
 	struct net *net = mem_new(1, sizeof *net);
 	int rc;
 
 	net->buffer = mem_new(1, ANSWER_SIZE);
-	net->socket = netlink_socket(0);
+	net->socket = netlink_socket(bus, 0);
 	if (!net->socket || mnl_socket_bind(net->socket, 0, MNL_SOCKET_AUTOPID) < 0 ||
 	    setsockopt(mnl_socket_get_fd(net->socket), SOL_SOCKET, SO_RCVTIMEO, &timeout,
 		       sizeof timeout) < 0) {

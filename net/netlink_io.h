@@ -79,8 +79,10 @@ void attr_text(const struct nlattr *a, char *text, size_t size);
 bool attr_mac(const struct nlattr *a, struct mac *mac);
 bool attr_ip(const struct nlattr *a, uint8_t family, struct ip_addr *ip); /* AF_INET, AF_INET6 */
 
+/* A handle of that family (NETLINK_ROUTE, NETLINK_XFRM), in the calling thread's namespace. */
+int net_open_bus(int bus, struct net **net);
 /* For the monitor: the socket options and buffer of a handle without its request side. */
-struct mnl_socket *netlink_socket(int extra_flags);
+struct mnl_socket *netlink_socket(int bus, int extra_flags);
 
 /* Fills 'link' from RTM_NEWLINK or RTM_DELLINK. False for messages of a bridge's port family. */
 bool link_parse(const struct nlmsghdr *h, struct net_link *link);

@@ -5,9 +5,11 @@
 #include <linux/if_link.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <weave/alloc.h>
+#include <weave/net_xfrm.h>
 
 #include "names.h"
 #include "netlink_io.h"
@@ -87,6 +89,23 @@ static void detach_all(const struct net_link *link, uint32_t mark)
 		(void)net_program_detach(link->ifindex, NET_EGRESS, mark);
 }
 
+/* In the handle's namespace, which is the calling thread's; a kernel without XFRM has none of ours.
+ */
+static int remove_xfrm(struct net *net, const char *bridge)
+{
+	struct net *xfrm;
+	int rc;
+
+	if (net_xfrm_open(&xfrm))
+		return 0;
+	rc = net_xfrm_remove(xfrm, bridge);
+	if (rc)
+		snprintf(net->error, sizeof net->error, "%s", net_error(xfrm));
+	net_close(xfrm);
+	return rc;
+}
+
+/* The device goes before what made its packets be sealed. */
 int net_tunnel_remove(struct net *net, const char *bridge)
 {
 	uint32_t mark = net_bridge_mark(bridge);
@@ -101,7 +120,7 @@ int net_tunnel_remove(struct net *net, const char *bridge)
 			detach_all(&links[i], mark);
 	}
 	mem_free(links);
-	return rc;
+	return rc ? rc : remove_xfrm(net, bridge);
 }
 
 /* ---- the way to an address ---- */

@@ -1,5 +1,6 @@
 #include "fastdp.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include <weave/alloc.h>
@@ -17,6 +18,7 @@ struct link {
 	bool told, told_accepted;
 	struct ip_addr told_remote;
 	uint32_t told_session; /* theirs */
+	char refused[64];      /* what the kernel does not do; "" nothing */
 	struct list dirty;
 };
 
@@ -27,7 +29,7 @@ struct neighbour {
 	peer_name via;	    /* relay; NONE: none known */
 	bool via_own;	    /* for what our containers send, too */
 	peer_name told_via; /* next hop; NONE: not told */
-	bool told_by_hand, told_relays, told_direct;
+	bool told_by_hand, told_relays, told_direct, told_sealed;
 	struct ip_addr told_remote;
 	struct fastdp_counters counters;
 	struct list dirty;
@@ -49,6 +51,7 @@ struct fastdp {
 	size_t ended_count, ended_room;
 	size_t next_ping; /* link whose pings come next */
 	struct mirror *mirror;
+	struct esp *esp;
 };
 
 static uint64_t draw(struct fastdp *f)
@@ -71,6 +74,7 @@ struct fastdp *fastdp_new(const struct fastdp_limits *limits, struct endpoints *
 	list_init(&f->dirty_links);
 	list_init(&f->dirty_neighbours);
 	f->mirror = mirror_new(endpoints, rng_u64(&rng));
+	f->esp = esp_new(limits->key_life_ms);
 	return f;
 }
 
@@ -185,13 +189,15 @@ static void free_link(struct fastdp *f, struct link *link)
 	mem_free(link);
 }
 
-static void end_link(struct fastdp *f, struct link *link)
+static void end_link(struct fastdp *f, struct link *link, struct mono now)
 {
 	peer_name peer = link->path.peer;
 	bool kept = !link->path.conn;
 
 	if (link->told)
 		note_ended(f, link->path.mine.session);
+	if (link->path.sealed)
+		esp_end(f->esp, link->path.mine.session, now);
 	free_link(f, link);
 	touch_neighbour(f, peer);
 	f->routes_stale = true;
@@ -210,24 +216,24 @@ static void changed(struct fastdp *f, struct link *link)
 
 /* What only the kernels kept alive is over when it does not answer, or when a connection's path
  * has taken its place. */
-static void end_kept(struct fastdp *f, peer_name peer, bool replaced)
+static void end_kept(struct fastdp *f, peer_name peer, bool replaced, struct mono now)
 {
 	for (size_t i = f->links_count; i-- > 0;) {
 		struct link *l = f->links[i];
 
 		if (!l->path.conn && l->path.peer == peer &&
 		    (replaced || l->path.state != FASTDP_UP))
-			end_link(f, l);
+			end_link(f, l, now);
 	}
 }
 
-static void after(struct fastdp *f, struct link *link)
+static void after(struct fastdp *f, struct link *link, struct mono now)
 {
 	peer_name peer = link->path.peer;
 	bool carries = link->path.conn && fastdp_path_carries(&link->path);
 
 	changed(f, link);
-	end_kept(f, peer, carries);
+	end_kept(f, peer, carries, now);
 }
 
 void fastdp_free(struct fastdp *f)
@@ -242,6 +248,7 @@ void fastdp_free(struct fastdp *f)
 	table_fini(&f->by_session);
 	table_fini(&f->neighbours);
 	mirror_free(f->mirror);
+	esp_free(f->esp);
 	mem_free(f->links);
 	mem_free(f->ended);
 	mem_free(f);
@@ -259,8 +266,20 @@ static uint32_t draw_session(struct fastdp *f)
 	}
 }
 
+/* Of the first association of a path's own; the receiver's choice (RFC 4303 2.1). */
+static uint32_t draw_spi(struct fastdp *f)
+{
+	for (;;) {
+		uint32_t spi = (uint32_t)draw(f) & ~ESP_SPI_EPOCHS;
+
+		if (spi && !esp_spi_in_use(f->esp, spi))
+			return spi;
+	}
+}
+
 struct fastdp_setup fastdp_on_up(struct fastdp *f, conn_id conn, peer_name peer,
-				 struct ip_addr remote, struct mono now)
+				 struct ip_addr remote, const struct esp_chains *chains,
+				 struct mono now)
 {
 	struct fastdp_setup mine = { .port = f->limits.port, .session = draw_session(f) };
 	struct link *link = mem_new(1, sizeof *link);
@@ -268,7 +287,12 @@ struct fastdp_setup fastdp_on_up(struct fastdp *f, conn_id conn, peer_name peer,
 	MUST(conn && !link_of_conn(f, conn));
 	mine.key.k0 = draw(f);
 	mine.key.k1 = draw(f);
+	if (chains) {
+		mine.spi = draw_spi(f);
+		esp_begin(f->esp, mine.session, mine.spi, chains, remote, now);
+	}
 	fastdp_path_init(&link->path, conn, peer, &mine, now);
+	link->path.sealed = chains;
 	fastdp_path_set_remote(&link->path, remote, now);
 	list_init(&link->dirty);
 	if (f->links_count == f->links_room) {
@@ -287,8 +311,9 @@ void fastdp_on_down(struct fastdp *f, conn_id conn, struct mono now)
 
 	if (!link)
 		return;
-	if (!f->limits.keep || !fastdp_path_carries(&link->path)) {
-		end_link(f, link);
+	/* Nobody would change the keys of a sealed one. */
+	if (!f->limits.keep || link->path.sealed || !fastdp_path_carries(&link->path)) {
+		end_link(f, link, now);
 		return;
 	}
 	link->path.conn = 0;
@@ -305,24 +330,56 @@ peer_name fastdp_kept_peer(const struct fastdp *f, size_t index)
 	return PEER_NAME_NONE;
 }
 
-void fastdp_forget(struct fastdp *f, peer_name peer)
+void fastdp_forget(struct fastdp *f, peer_name peer, struct mono now)
 {
-	end_kept(f, peer, true);
+	end_kept(f, peer, true, now);
 }
 
-void fastdp_on_setup(struct fastdp *f, conn_id conn, const struct fastdp_setup *theirs,
-		     struct mono now)
+const char *fastdp_on_setup(struct fastdp *f, conn_id conn, const struct fastdp_setup *theirs,
+			    struct mono now)
 {
 	struct link *link = link_of_conn(f, conn);
 
 	if (!link)
-		return;
+		return NULL;
+	/* Both ends know whether this connection is sealed. */
+	if (link->path.sealed != (theirs->spi != 0))
+		return "fastdp.spi";
+	if (link->path.sealed && link->path.known)
+		return "fastdp.repeated";
 	/* The device has one port for all. */
 	link->path.other_port = theirs->port == f->limits.port ? 0 : theirs->port;
-	if (link->path.other_port)
-		return;
+	if (link->path.other_port || link->refused[0])
+		return NULL;
+	if (link->path.sealed)
+		esp_on_setup(f->esp, link->path.mine.session, theirs->spi, now);
 	fastdp_path_on_setup(&link->path, theirs, now);
-	after(f, link);
+	after(f, link, now);
+	return NULL;
+}
+
+const char *fastdp_on_epochs(struct fastdp *f, conn_id conn, const struct esp_message *m,
+			     struct mono now)
+{
+	struct link *link = link_of_conn(f, conn);
+
+	return link && link->path.sealed ? esp_on_message(f->esp, link->path.mine.session, m, now)
+					 : NULL;
+}
+
+bool fastdp_next_epochs(struct fastdp *f, conn_id *conn, struct esp_message *m)
+{
+	uint32_t session;
+
+	while (esp_next_message(f->esp, &session, m)) {
+		const struct link *link = link_of_session(f, session);
+
+		if (link && link->path.conn) {
+			*conn = link->path.conn;
+			return true;
+		}
+	}
+	return false;
 }
 
 void fastdp_on_remote(struct fastdp *f, conn_id conn, struct ip_addr remote, struct mono now)
@@ -331,8 +388,10 @@ void fastdp_on_remote(struct fastdp *f, conn_id conn, struct ip_addr remote, str
 
 	if (!link || ip_compare(link->path.remote, remote) == 0)
 		return;
+	if (link->path.sealed)
+		esp_set_remote(f->esp, link->path.mine.session, remote, now);
 	fastdp_path_set_remote(&link->path, remote, now);
-	after(f, link);
+	after(f, link, now);
 }
 
 void fastdp_set_size(struct fastdp *f, uint32_t frame_size, struct mono now)
@@ -368,8 +427,33 @@ conn_id fastdp_on_pong(struct fastdp *f, uint32_t session, uint32_t token, bool 
 		return 0;
 	conn = link->path.conn;
 	fastdp_path_on_pong(&link->path, token, by_hand, says, from, now);
-	after(f, link);
+	after(f, link, now);
 	return conn;
+}
+
+/* The kernel is to forget what it was told of the path, and hears no more of it. */
+static void give_up(struct fastdp *f, struct link *link, const char *why, struct mono now)
+{
+	snprintf(link->refused, sizeof link->refused, "%s", why);
+	if (link->told)
+		note_ended(f, link->path.mine.session);
+	link->told = false;
+	fastdp_path_give_up(&link->path, now);
+	changed(f, link);
+}
+
+void fastdp_on_refused(struct fastdp *f, const struct fastdp_op *op, const char *why,
+		       struct mono now)
+{
+	esp_on_failed(f->esp, op);
+	for (size_t i = 0; i < f->links_count; i++) {
+		struct link *link = f->links[i];
+
+		if (link->path.sealed && !link->refused[0] &&
+		    (op->type == FASTDP_OP_SA ? link->path.mine.session == op->session
+					      : ip_compare(link->path.remote, op->remote) == 0))
+			give_up(f, link, why, now);
+	}
 }
 
 void fastdp_on_counters(struct fastdp *f, peer_name peer, const struct fastdp_counters *c,
@@ -399,7 +483,7 @@ bool fastdp_tick(struct fastdp *f, struct mono now)
 		fastdp_path_tick(p, now);
 		if (carried != fastdp_path_carries(p) || by_hand != p->by_hand) {
 			any = true;
-			after(f, link);
+			after(f, link, now);
 			/* Others may be gone too. */
 			i = f->links_count < i ? f->links_count : i;
 		}
@@ -409,7 +493,7 @@ bool fastdp_tick(struct fastdp *f, struct mono now)
 
 struct mono fastdp_deadline(const struct fastdp *f, struct mono now)
 {
-	struct mono due = MONO_NEVER;
+	struct mono due = esp_deadline(f->esp, now);
 
 	for (size_t i = 0; i < f->links_count; i++)
 		due = mono_min(due, fastdp_path_deadline(&f->links[i]->path, now));
@@ -427,6 +511,9 @@ static bool next_session(struct fastdp *f, struct fastdp_op *op)
 		bool accepted = p->state == FASTDP_UP;
 
 		list_remove(&link->dirty);
+		/* Never before its guard stands. */
+		if (p->sealed && !esp_ready(f->esp, p->mine.session))
+			continue;
 		if (p->state == FASTDP_WAITING || (link->told && link->told_accepted == accepted &&
 						   link->told_session == p->theirs.session &&
 						   ip_compare(link->told_remote, p->remote) == 0))
@@ -444,6 +531,7 @@ static bool next_session(struct fastdp *f, struct fastdp_op *op)
 			.theirs = p->theirs.key,
 			.remote = p->remote,
 			.accepted = accepted,
+			.sealed = p->sealed,
 		};
 		return true;
 	}
@@ -507,6 +595,7 @@ static void fill_peer(const struct fastdp *f, const struct neighbour *n, struct 
 	op->by_hand = p->by_hand;
 	/* When only the kernels keep the path, its daemon may live and reach us through others. */
 	op->direct = p->peer == n->name && p->conn;
+	op->sealed = p->sealed;
 }
 
 static bool next_peer(struct fastdp *f, struct fastdp_op *op)
@@ -521,8 +610,9 @@ static bool next_peer(struct fastdp *f, struct fastdp_op *op)
 		same = n->told_via == op->via &&
 		       (op->remove ||
 			(n->told_by_hand == op->by_hand && n->told_relays == op->relays &&
-			 n->told_direct == op->direct &&
+			 n->told_direct == op->direct && n->told_sealed == op->sealed &&
 			 ip_compare(n->told_remote, op->remote) == 0));
+		n->told_sealed = op->sealed;
 		n->told_via = op->via;
 		n->told_remote = op->remote;
 		n->told_by_hand = op->by_hand;
@@ -568,10 +658,12 @@ static bool next_ping(struct fastdp *f, struct fastdp_op *op, struct mono now)
 	return false;
 }
 
-/* Sessions before pings, that they can be answered. */
+/* Sessions before pings, that they can be answered.  Whatever names an address stands between its
+ * guard's coming and going. */
 bool fastdp_next(struct fastdp *f, struct fastdp_op *op, struct mono now)
 {
-	return next_session(f, op) || next_peer(f, op) || mirror_next(f->mirror, op) ||
+	return esp_next(f->esp, ESP_ADDS, op, now) || next_session(f, op) || next_peer(f, op) ||
+	       mirror_next(f->mirror, op) || esp_next(f->esp, ESP_REMOVALS, op, now) ||
 	       next_ping(f, op, now);
 }
 
@@ -586,12 +678,17 @@ const struct fastdp_path *fastdp_path_of(const struct fastdp *f, conn_id conn)
 
 bool fastdp_carries(const struct fastdp *f, conn_id conn, struct mono now, char *why, size_t size)
 {
-	const struct fastdp_path *p = fastdp_path_of(f, conn);
+	const struct link *link = link_of_conn(f, conn);
+	const struct fastdp_path *p = link ? &link->path : NULL;
 
 	if (size)
 		why[0] = '\0';
 	if (!p)
 		return false;
+	if (link->refused[0]) {
+		snprintf(why, size, "%s", link->refused);
+		return false;
+	}
 	if (size)
 		fastdp_path_explain(p, f->limits.frame_size, now, why, size);
 	return fastdp_path_carries(p);
@@ -616,4 +713,5 @@ void fastdp_check(struct fastdp *f)
 		fastdp_path_check(&link->path);
 	}
 	mirror_check(f->mirror);
+	esp_check(f->esp);
 }

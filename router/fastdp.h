@@ -16,13 +16,15 @@
 #include <weave/list.h>
 
 #include "endpoint.h"
+#include "esp.h"
 #include "fastdp_path.h"
 
 struct fastdp_limits {
 	peer_name self;
-	uint16_t port;	     /* UDP, of VXLAN */
-	uint32_t frame_size; /* of the largest frame: the bridge's MTU and an Ethernet header */
-	bool keep;	     /* paths outlive their connections */
+	uint16_t port;	      /* UDP, of VXLAN */
+	uint32_t frame_size;  /* of the largest frame: the bridge's MTU and an Ethernet header */
+	bool keep;	      /* paths outlive their connections */
+	uint64_t key_life_ms; /* of sealed ones */
 };
 
 struct fastdp;
@@ -34,16 +36,23 @@ struct fastdp *fastdp_new(const struct fastdp_limits *limits, struct endpoints *
 void fastdp_free(struct fastdp *f);
 
 /* ---- connections ---- */
-/* What to tell the other end, once it says that it can do fastdp. */
+/* What to tell the other end, once it says that it can do fastdp.  'chains': of a sealed
+ * connection, else NULL. */
 struct fastdp_setup fastdp_on_up(struct fastdp *f, conn_id conn, peer_name peer,
-				 struct ip_addr remote, struct mono now);
+				 struct ip_addr remote, const struct esp_chains *chains,
+				 struct mono now);
 void fastdp_on_down(struct fastdp *f, conn_id conn, struct mono now);
 /* Peers whose paths outlive their connections: the index-th; NONE at the end. */
 peer_name fastdp_kept_peer(const struct fastdp *f, size_t index);
 /* Ends those to that peer. */
-void fastdp_forget(struct fastdp *f, peer_name peer);
-void fastdp_on_setup(struct fastdp *f, conn_id conn, const struct fastdp_setup *theirs,
-		     struct mono now);
+void fastdp_forget(struct fastdp *f, peer_name peer, struct mono now);
+/* NULL, or the field that is refused; so too of the next. */
+const char *fastdp_on_setup(struct fastdp *f, conn_id conn, const struct fastdp_setup *theirs,
+			    struct mono now);
+const char *fastdp_on_epochs(struct fastdp *f, conn_id conn, const struct esp_message *m,
+			     struct mono now);
+/* The next message about epochs to be sent; false: none. */
+bool fastdp_next_epochs(struct fastdp *f, conn_id *conn, struct esp_message *m);
 /* Its sleeve's datagrams come from there. */
 void fastdp_on_remote(struct fastdp *f, conn_id conn, struct ip_addr remote, struct mono now);
 /* Frames are larger or smaller now: each path is proved for it anew. */
@@ -54,6 +63,9 @@ void fastdp_on_suspect(struct fastdp *f, peer_name peer, struct mono now);
 /* The connection whose session it is; 0: none. */
 conn_id fastdp_on_pong(struct fastdp *f, uint32_t session, uint32_t token, bool by_hand,
 		       unsigned says, struct ip_addr from, struct mono now);
+/* The kernel refused that order, an SA or a GUARD. */
+void fastdp_on_refused(struct fastdp *f, const struct fastdp_op *op, const char *why,
+		       struct mono now);
 void fastdp_on_counters(struct fastdp *f, peer_name peer, const struct fastdp_counters *c,
 			struct mono now);
 

@@ -184,6 +184,12 @@ void fastdp_io_flush(struct fastdp_io *f)
 
 	while (router_next_fastdp(f->router, &op, mono_now())) {
 		switch (op.type) {
+		case FASTDP_OP_SA:
+			fastdp_do_sa(f, &op);
+			break;
+		case FASTDP_OP_GUARD:
+			fastdp_do_guard(f, &op);
+			break;
 		case FASTDP_OP_SESSION:
 			fastdp_do_session(f, &op);
 			break;
@@ -307,6 +313,11 @@ int fastdp_io_new(const struct fastdp_io_config *config, struct net *net, struct
 	return 0;
 }
 
+bool fastdp_io_seal(struct fastdp_io *f, struct why *why)
+{
+	return fastdp_open_esp(f, why);
+}
+
 void fastdp_io_start(struct fastdp_io *f, struct ev_loop *loop, struct router *router)
 {
 	f->loop = loop;
@@ -343,5 +354,6 @@ void fastdp_io_free(struct fastdp_io *f)
 	mem_free(f->underlay);
 	mem_free(f->inherited);
 	mem_free(f->frame);
+	fastdp_close_esp(f);
 	mem_free(f);
 }

@@ -44,6 +44,12 @@ void fastdp_path_on_size(struct fastdp_path *p, struct mono now)
 	start_proving(p, now);
 }
 
+void fastdp_path_give_up(struct fastdp_path *p, struct mono now)
+{
+	p->known = false;
+	start_proving(p, now);
+}
+
 static bool is_fast(const struct fastdp_path *p, struct mono now)
 {
 	return now.ms < p->fast_until.ms;
@@ -207,7 +213,7 @@ static void start_beat(struct fastdp_path *p, struct mono now)
 {
 	p->beat_full = p->state == FASTDP_PROVING || is_fast(p, now) ||
 		       mono_elapsed(p->full_beat_at, now) >= FASTDP_BEAT_FULL_MS;
-	p->pending = PING_DEVICE | PING_HAND;
+	p->pending = p->sealed ? PING_DEVICE : PING_DEVICE | PING_HAND;
 	/* Which sizes get through is worth knowing while the full one does not. */
 	if (p->state == FASTDP_PROVING)
 		p->pending |= PING_SMALL;
@@ -289,7 +295,7 @@ void fastdp_path_explain(const struct fastdp_path *p, uint32_t frame_size, struc
 void fastdp_path_check(const struct fastdp_path *p)
 {
 	MUST((p->state == FASTDP_WAITING) == !(p->known && p->remote.family));
-	MUST(p->state == FASTDP_UP || !p->by_hand);
+	MUST((p->state == FASTDP_UP && !p->sealed) || !p->by_hand);
 	MUST(p->state != FASTDP_UP || p->ways[FASTDP_BY_DEVICE].full);
 	MUST(p->mine.session);
 }

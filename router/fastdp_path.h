@@ -62,6 +62,7 @@ struct fastdp_path {
 	bool accepted; /* by the other end: its newest pong says so */
 	bool relays;   /* it hands our largest frames on: the last pong of one said so */
 	bool by_hand;  /* that way works too */
+	bool sealed;   /* by ESP, which the way by hand would go past */
 	bool known;    /* 'theirs' is filled */
 	uint16_t
 		other_port; /* the other end's VXLAN is there and not where ours is; 0: it is not */
@@ -98,6 +99,8 @@ void fastdp_path_on_size(struct fastdp_path *p, struct mono now);
 /* A pong with our session's proof came 'from' there; 'says': FASTDP_ACCEPTS, _RELAYS. */
 void fastdp_path_on_pong(struct fastdp_path *p, uint32_t token, bool by_hand, unsigned says,
 			 struct ip_addr from, struct mono now);
+/* The kernel refused what the path needs: it waits for ever. */
+void fastdp_path_give_up(struct fastdp_path *p, struct mono now);
 /* Frames were sent or came in. */
 void fastdp_path_on_used(struct fastdp_path *p, struct mono now);
 void fastdp_path_on_suspect(struct fastdp_path *p, struct mono now);

@@ -1,9 +1,12 @@
 /* What the parts of fastdp_io.c share: all that user space knows of the kernel's data path.
  *
  * Loop thread.  fastdp_io.c owns it: life, device, pings, the turn of the loop.  The parts change
- *it by the functions below: fastdp_ways_io.c      how packets reach peers: underlay interfaces,
- *peers, sessions, sources fastdp_ports_io.c     what lives here and elsewhere: containers' ports,
- *endpoints, addresses fastdp_takeover_io.c  what an earlier life of the daemon left in the maps
+ * it by the functions below:
+ *
+ *	fastdp_ways_io.c      how packets reach peers: underlay interfaces, peers, sessions, sources
+ *	fastdp_esp_io.c       what seals them: associations, guards
+ *	fastdp_ports_io.c     what lives here and elsewhere: containers' ports, endpoints, addresses
+ *	fastdp_takeover_io.c  what an earlier life of the daemon left in the maps
  */
 #ifndef WEAVE_ROUTER_FASTDP_STATE_IO_H
 #define WEAVE_ROUTER_FASTDP_STATE_IO_H
@@ -25,7 +28,13 @@ struct fastdp_known_session {
 	peer_name peer;
 	struct fastdp_session value; /* as in the map, but for what the kernel counts */
 	struct ip_addr remote;
-	bool inherited;
+	bool inherited, sealed;
+};
+
+/* An ESP association for what comes in to that address of ours. */
+struct fastdp_inbound {
+	uint32_t spi;
+	struct ip_addr local;
 };
 
 /* A peer that frames are sent to. */
@@ -90,6 +99,12 @@ struct fastdp_io {
 	struct fastdp_inherited *inherited; /* in order of key */
 	size_t inherited_count;
 
+	struct net *xfrm; /* NULL: nothing is sealed here */
+	struct fastdp_inbound *inbound;
+	size_t inbound_count, inbound_room;
+	struct ip_addr *guards; /* remote addresses */
+	size_t guards_count, guards_room;
+
 	struct drop_counters drops; /* as read last */
 	struct log_limit full, no_underlay;
 	struct ev_io readable;
@@ -116,6 +131,16 @@ void fastdp_remove_session(struct fastdp_io *f, struct fastdp_known_session *s);
 void fastdp_renew_ways(struct fastdp_io *f);
 /* That interface is gone. */
 void fastdp_detach_underlay(struct fastdp_io *f, int ifindex);
+
+/* ---- fastdp_esp_io.c ---- */
+
+void fastdp_do_sa(struct fastdp_io *f, const struct fastdp_op *op);
+void fastdp_do_guard(struct fastdp_io *f, const struct fastdp_op *op);
+/* Nothing goes there in clear, whatever the maps say. */
+bool fastdp_is_guarded(const struct fastdp_io *f, struct ip_addr remote);
+/* False with 'why' when this kernel does not seal. */
+bool fastdp_open_esp(struct fastdp_io *f, struct why *why);
+void fastdp_close_esp(struct fastdp_io *f);
 
 /* ---- fastdp_ports_io.c ---- */
 

@@ -99,7 +99,8 @@ void fastdp_do_peer(struct fastdp_io *f, const struct fastdp_op *op)
 	uint32_t slot = fastdp_slot_find(&f->slots, op->peer);
 	struct fastdp_peer way;
 
-	if (op->remove || !find_way(f, op->remote, &way)) {
+	if (op->remove || (op->sealed && !fastdp_is_guarded(f, op->remote)) ||
+	    !find_way(f, op->remote, &way)) {
 		if (slot != FASTDP_NO_SLOT)
 			fastdp_remove_peer(f, slot);
 		return;
@@ -155,6 +156,8 @@ static void settle_source(struct fastdp_io *f, struct ip_addr remote)
 		if (!(s->value.flags & FASTDP_SESSION_ACCEPTED) ||
 		    ip_compare(s->remote, remote) != 0)
 			continue;
+		if (s->sealed)
+			value.flags |= FASTDP_SOURCE_SEALED;
 		value.slot = fastdp_slot_find(&f->slots, s->peer);
 		value.local = s->value.way.local;
 		/* One that somebody spoke of in this life counts more. */
@@ -190,7 +193,7 @@ void fastdp_do_session(struct fastdp_io *f, const struct fastdp_op *op)
 	struct fastdp_known_session *s = session_of(f, op->session);
 	struct ip_addr before;
 
-	if (op->remove) {
+	if (op->remove || (op->sealed && !fastdp_is_guarded(f, op->remote))) {
 		if (s)
 			fastdp_remove_session(f, s);
 		return;
@@ -203,6 +206,7 @@ void fastdp_do_session(struct fastdp_io *f, const struct fastdp_op *op)
 	}
 	before = s->remote;
 	s->inherited = false;
+	s->sealed = op->sealed;
 	s->remote = op->remote;
 	s->value.mine = (struct fastdp_key){ op->mine.k0, op->mine.k1 };
 	s->value.theirs = (struct fastdp_key){ op->theirs.k0, op->theirs.k1 };

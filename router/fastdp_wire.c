@@ -24,6 +24,9 @@ const char *fastdp_setup_read(struct fastdp_setup *s, struct bytes message)
 		reader_fail(&r, "fastdp.session");
 	s->key.k0 = read_u64(&r, "fastdp.key");
 	s->key.k1 = read_u64(&r, "fastdp.key");
+	s->spi = read_u32(&r, "fastdp.spi");
+	if (s->spi && (s->spi <= ESP_SPI_EPOCHS || (s->spi & ESP_SPI_EPOCHS)))
+		reader_fail(&r, "fastdp.spi");
 	return reader_verdict(&r);
 }
 
@@ -35,6 +38,29 @@ void fastdp_setup_write(const struct fastdp_setup *s, struct writer *w)
 	write_u32(w, s->session);
 	write_u64(w, s->key.k0);
 	write_u64(w, s->key.k1);
+	write_u32(w, s->spi);
+}
+
+const char *fastdp_epochs_read(struct esp_message *m, struct bytes message)
+{
+	struct reader r = reader_over(message.data, message.size);
+
+	*m = (struct esp_message){ 0 };
+	if (read_u8(&r, "epochs.type") != FASTDP_EPOCHS_TYPE)
+		reader_fail(&r, "epochs.type");
+	if (read_uint(&r, 3, "epochs.reserved") != 0)
+		reader_fail(&r, "epochs.reserved");
+	m->sends = read_u32(&r, "epochs.sends");
+	m->takes = read_u32(&r, "epochs.takes");
+	return reader_verdict(&r);
+}
+
+void fastdp_epochs_write(const struct esp_message *m, struct writer *w)
+{
+	write_u8(w, FASTDP_EPOCHS_TYPE);
+	write_uint(w, 0, 3);
+	write_u32(w, m->sends);
+	write_u32(w, m->takes);
 }
 
 static void put_u16(uint8_t *at, uint16_t v)

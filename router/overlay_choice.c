@@ -8,8 +8,8 @@ static const char *why_not_fastdp(const struct overlay_facts *f)
 {
 	if (f->no_fastdp)
 		return f->no_fastdp;
-	if (f->sealed)
-		return "a password is set, and the kernel does not encrypt here";
+	if (f->sealed && f->no_esp)
+		return f->no_esp;
 	if (!(f->theirs & OVERLAY_FASTDP))
 		return "the other end does not offer it";
 	return f->fastdp_why[0] ? f->fastdp_why : "waiting for the other end";
@@ -21,7 +21,7 @@ struct overlay_choice overlay_choose(const struct overlay_facts *f)
 
 	if (!f->sleeve_proven || !(f->theirs & OVERLAY_SLEEVE))
 		return choice;
-	if (f->fastdp_carries && !f->sealed) {
+	if (f->fastdp_carries) {
 		choice.overlay = OVERLAY_FASTDP;
 		return choice;
 	}

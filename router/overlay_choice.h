@@ -17,6 +17,7 @@ struct overlay_facts {
 	bool sealed;	    /* nothing may go in clear */
 	bool fastdp_carries;
 	const char *no_fastdp;	/* why this router has none; NULL: it has */
+	const char *no_esp;	/* why the kernel does not seal here; NULL: it does */
 	const char *fastdp_why; /* what is in the way of this connection's path; "" nothing known */
 };
 

@@ -236,6 +236,10 @@ void router_on_overlay(struct router *r, conn_id conn, struct bytes message, str
 		router_fastdp_on_setup(r, p, message, now);
 		return;
 	}
+	if (message.size && message.data[0] == FASTDP_EPOCHS_TYPE) {
+		router_fastdp_on_epochs(r, p, message, now);
+		return;
+	}
 	bad = sleeve_setup_read(&theirs, message);
 	if (!bad)
 		bad = path_on_setup(p, &theirs, now);
@@ -370,6 +374,7 @@ void router_tick(struct router *r, struct mono now)
 	endpoints_now(r->endpoints, now);
 	endpoints_tick(r->endpoints);
 	router_publish(r, now);
+	router_fastdp_tell_epochs(r);
 	if (r->fastdp && fastdp_tick(r->fastdp, now))
 		for (size_t i = 0; i < r->paths_count; i++)
 			router_tell(r, r->paths[i], now);

@@ -1,5 +1,9 @@
 #include "router_state.h"
 
+#include <sodium.h>
+
+#include <weave/must.h>
+
 void router_fastdp_init(struct router *r)
 {
 	struct fastdp_limits limits = {
@@ -7,6 +11,7 @@ void router_fastdp_init(struct router *r)
 		.port = r->config.fastdp_port,
 		.frame_size = r->config.mtu + FRAME_HEADER_SIZE,
 		.keep = r->config.fastdp_keep,
+		.key_life_ms = r->config.epoch_ms,
 	};
 
 	if (!limits.port)
@@ -18,11 +23,13 @@ void router_fastdp_init(struct router *r)
 uint8_t router_overlays(const struct router *r, bool sealed)
 {
 	/* Never in clear what the other overlay seals. */
-	return OVERLAY_SLEEVE | SLEEVE_TAKES_PARTIAL | (r->fastdp && !sealed ? OVERLAY_FASTDP : 0);
+	return OVERLAY_SLEEVE | SLEEVE_TAKES_PARTIAL |
+	       (r->fastdp && (!sealed || !r->config.no_esp) ? OVERLAY_FASTDP : 0);
 }
 
-void router_fastdp_begin(struct router *r, const struct sleeve_path *p, struct mono now)
+void router_fastdp_begin(struct router *r, struct sleeve_path *p, struct mono now)
 {
+	struct esp_chains chains;
 	uint8_t buffer[FASTDP_SETUP_SIZE];
 	struct writer w = writer_over(buffer, sizeof buffer);
 	struct fastdp_setup mine;
@@ -30,7 +37,10 @@ void router_fastdp_begin(struct router *r, const struct sleeve_path *p, struct m
 	if (!(p->mine.overlays & p->theirs.overlays & OVERLAY_FASTDP) ||
 	    fastdp_path_of(r->fastdp, p->conn))
 		return;
-	mine = fastdp_on_up(r->fastdp, p->conn, p->peer, p->address.ip, now);
+	keys_take_esp(&p->keys, &chains);
+	mine = fastdp_on_up(r->fastdp, p->conn, p->peer, p->address.ip,
+			    path_is_sealed(p) ? &chains : NULL, now);
+	sodium_memzero(&chains, sizeof chains);
 	fastdp_setup_write(&mine, &w);
 	gossip_send_overlay(r->gossip, p->conn, writer_bytes(&w));
 }
@@ -42,11 +52,51 @@ void router_fastdp_on_setup(struct router *r, const struct sleeve_path *p, struc
 	struct fastdp_setup theirs;
 	const char *bad = fastdp_setup_read(&theirs, message);
 
+	if (!bad && r->fastdp)
+		bad = fastdp_on_setup(r->fastdp, p->conn, &theirs, now);
 	if (bad)
 		log_warning(r->log, "fastdp set-up refused peer=%s field=%s",
 			    peer_name_text(p->peer, name), bad);
-	else if (r->fastdp)
-		fastdp_on_setup(r->fastdp, p->conn, &theirs, now);
+}
+
+void router_fastdp_on_epochs(struct router *r, const struct sleeve_path *p, struct bytes message,
+			     struct mono now)
+{
+	char name[PEER_NAME_TEXT_SIZE];
+	struct esp_message m;
+	const char *bad = fastdp_epochs_read(&m, message);
+
+	if (!bad && r->fastdp)
+		bad = fastdp_on_epochs(r->fastdp, p->conn, &m, now);
+	/* The kernel goes on with the keys it has until they expire, and then sleeve carries. */
+	if (bad)
+		log_warning(r->log, "change of keys refused peer=%s field=%s",
+			    peer_name_text(p->peer, name), bad);
+}
+
+void router_fastdp_tell_epochs(struct router *r)
+{
+	uint8_t buffer[FASTDP_EPOCHS_SIZE];
+	struct esp_message m;
+	conn_id conn;
+
+	while (r->fastdp && fastdp_next_epochs(r->fastdp, &conn, &m)) {
+		struct writer w = writer_over(buffer, sizeof buffer);
+
+		fastdp_epochs_write(&m, &w);
+		MUST(!w.full);
+		gossip_send_overlay(r->gossip, conn, writer_bytes(&w));
+	}
+}
+
+void router_on_fastdp_refused(struct router *r, const struct fastdp_op *op, const char *why,
+			      struct mono now)
+{
+	if (!r->fastdp)
+		return;
+	fastdp_on_refused(r->fastdp, op, why, now);
+	for (size_t i = 0; i < r->paths_count; i++)
+		router_tell(r, r->paths[i], now);
 }
 
 struct overlay_choice router_choice(const struct router *r, const struct sleeve_path *p)
@@ -57,6 +107,7 @@ struct overlay_choice router_choice(const struct router *r, const struct sleeve_
 		.sleeve_proven = path_is_up(p),
 		.sealed = path_is_sealed(p),
 		.no_fastdp = r->fastdp ? NULL : r->config.no_fastdp,
+		.no_esp = r->config.no_esp,
 		.fastdp_why = why,
 	};
 
@@ -114,7 +165,7 @@ void router_forget_peer(struct router *r, peer_name peer, struct mono now)
 {
 	r->now = now;
 	if (r->fastdp)
-		fastdp_forget(r->fastdp, peer);
+		fastdp_forget(r->fastdp, peer, now);
 }
 
 void router_on_fastdp_counters(struct router *r, peer_name peer, const struct fastdp_counters *c,

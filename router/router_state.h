@@ -67,7 +67,11 @@ void router_fastdp_init(struct router *r);
 /* What this connection may use. */
 uint8_t router_overlays(const struct router *r, bool sealed);
 /* The sleeve's SETUP has come: begins, if both ends can. */
-void router_fastdp_begin(struct router *r, const struct sleeve_path *p, struct mono now);
+void router_fastdp_begin(struct router *r, struct sleeve_path *p, struct mono now);
+void router_fastdp_on_epochs(struct router *r, const struct sleeve_path *p, struct bytes message,
+			     struct mono now);
+/* Sends what other ends have to be told about keys of the kernel's path. */
+void router_fastdp_tell_epochs(struct router *r);
 void router_fastdp_on_setup(struct router *r, const struct sleeve_path *p, struct bytes message,
 			    struct mono now);
 /* Does that peer hand frames as large as our bridge has on to others, by fastdp? */

@@ -13,8 +13,9 @@ static const char label_secret[] = "weave 3 sleeve: cipher, SETUP dialled, SETUP
 _Static_assert(sizeof LABEL_ROOT - 1 == crypto_kdf_CONTEXTBYTES, "label size");
 _Static_assert(sizeof LABEL_CHAIN - 1 == crypto_kdf_CONTEXTBYTES, "label size");
 _Static_assert(AEAD_KEY_SIZE == crypto_kdf_KEYBYTES, "chains are keys of crypto_kdf");
+_Static_assert(AEAD_KEY_SIZE == ESP_CHAIN_SIZE, "the same for the kernel's path");
 
-enum { ROOT_DIALLED = 1, ROOT_ANSWERED = 2 };
+enum { ROOT_DIALLED = 1, ROOT_ANSWERED, ROOT_ESP_DIALLED, ROOT_ESP_ANSWERED };
 enum { CHAIN_KEY = 1, CHAIN_NEXT = 2 };
 
 static void derive(uint8_t *out, uint64_t number, const char *label, const uint8_t *from)
@@ -79,6 +80,8 @@ bool keys_init(struct sleeve_keys *k, const struct keys_config *config, struct m
 	derive_root(config, root);
 	derive(k->out.chain, ours, LABEL_ROOT, root);
 	derive(k->in.chain, theirs, LABEL_ROOT, root);
+	derive(k->esp.out, ours + ROOT_ESP_DIALLED - ROOT_DIALLED, LABEL_ROOT, root);
+	derive(k->esp.in, theirs + ROOT_ESP_DIALLED - ROOT_DIALLED, LABEL_ROOT, root);
 	sodium_memzero(root, sizeof root);
 	turn(k->out.chain, k->out.key);
 	turn(k->in.chain, k->in.current);
@@ -93,6 +96,12 @@ void keys_fini(struct sleeve_keys *k)
 	aead_free(k->in.current);
 	aead_free(k->in.next);
 	sodium_memzero(k, sizeof *k);
+}
+
+void keys_take_esp(struct sleeve_keys *k, struct esp_chains *chains)
+{
+	*chains = k->esp;
+	sodium_memzero(&k->esp, sizeof k->esp);
 }
 
 /* ---- sending ---- */

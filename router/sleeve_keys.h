@@ -6,6 +6,7 @@
  *	   |  BLAKE2b-256 keyed by it: label, cipher, SETUP of who dialled, SETUP of who answered
  *	   v
  *	root --kdf 1--> chain 0 of who dialled     root --kdf 2--> chain 0 of who answered
+ *	root --kdf 3, 4--> the same for the kernel's path (esp.h), which goes on by itself
  *
  *	chain n --kdf 1--> key n                    (seals one direction during epoch n)
  *	chain n --kdf 2--> chain n+1                (then chain n is wiped)
@@ -34,6 +35,7 @@
 #include <weave/time.h>
 
 #include "aead.h"
+#include "esp.h"
 
 /* How long after a new epoch datagrams of the one before are opened: far longer than anything is
  * on its way, far shorter than an epoch. */
@@ -65,6 +67,7 @@ struct sleeve_keys {
 	struct keys_limits limits;
 	struct keys_sender out;
 	struct keys_receiver in;
+	struct esp_chains esp; /* until keys_take_esp */
 };
 
 struct keys_config {
@@ -78,6 +81,9 @@ struct keys_config {
 /* False when no library here can do the cipher; then nothing is held. */
 bool keys_init(struct sleeve_keys *k, const struct keys_config *config, struct mono now);
 void keys_fini(struct sleeve_keys *k);
+
+/* Moves the chains of the kernel's path out; the caller wipes them. */
+void keys_take_esp(struct sleeve_keys *k, struct esp_chains *chains);
 
 /* The epoch in which the datagram with this counter is to be sealed; begins a new one when that is
  * due.  The header carries its lowest byte. */

@@ -13,7 +13,7 @@
 
 #include <stdint.h>
 
-#define FASTDP_LAYOUT 7u
+#define FASTDP_LAYOUT 8u
 
 /* Peers beyond that are reached by sleeve; each costs 32 bytes on every CPU. */
 #define FASTDP_PEERS_MAX 4096u
@@ -114,10 +114,12 @@ struct fastdp_peer {
 	uint64_t name;		    /* for those who look at the map, and for the next daemon */
 };
 
+enum { FASTDP_SOURCE_SEALED = 1 }; /* only what came out of ESP, that is by the device */
+
 /* outer source address -> the peer that has proved that it is there */
 struct fastdp_source {
 	uint32_t slot;
-	uint32_t zero;
+	uint32_t flags;
 	struct fastdp_address local; /* the address of ours that it sends to */
 };
 

@@ -10,7 +10,12 @@
 #include <weave/addr.h>
 #include <weave/hash.h>
 
+/* Key and salt of AES-256-GCM in ESP (RFC 4106). */
+#define FASTDP_SA_KEY_SIZE 36u
+
 enum fastdp_op_type {
+	FASTDP_OP_SA,	    /* an ESP association with a peer */
+	FASTDP_OP_GUARD,    /* nothing of VXLAN goes to, or is taken from, an address but by ESP */
 	FASTDP_OP_SESSION,  /* whose pings are answered and whose frames are taken */
 	FASTDP_OP_PEER,	    /* how frames for a peer go */
 	FASTDP_OP_ENDPOINT, /* where a MAC lives */
@@ -40,6 +45,13 @@ struct fastdp_op {
 	struct ip_addr ip; /* ADDRESS */
 
 	uint32_t token, size; /* PING: of the whole frame */
+
+	bool sealed;	/* SESSION, PEER: by ESP only, so the guard of 'remote' must stand */
+	bool out;	/* SA */
+	uint32_t spi;	/* SA; GUARD: of what goes out, 0: nothing may */
+	uint32_t guard; /* SA, GUARD: which one, from 1 */
+	uint32_t expires_s;
+	const uint8_t *sa_key; /* FASTDP_SA_KEY_SIZE bytes, borrowed until the next order */
 };
 
 /* What a pong says of its sender. */

@@ -30,6 +30,8 @@ struct fastdp_io;
  * 'why' when this kernel cannot do it. */
 int fastdp_io_new(const struct fastdp_io_config *config, struct net *net, struct log *log,
 		  struct fastdp_io **out, struct why *why);
+/* Before the start, when there is a password: may sealed connections use it?  Else 'why'. */
+bool fastdp_io_seal(struct fastdp_io *f, struct why *why);
 void fastdp_io_start(struct fastdp_io *f, struct ev_loop *loop, struct router *router);
 void fastdp_io_free(struct fastdp_io *f); /* NULL is fine */
 

@@ -37,6 +37,7 @@ struct router_config {
 	uint64_t epoch_ms, epoch_packets;
 	uint16_t fastdp_port;  /* UDP port of VXLAN; 0: no fastdp here */
 	const char *no_fastdp; /* then why, for people; borrowed, outlives the router */
+	const char *no_esp;    /* why sealed connections have no fastdp; NULL: the kernel seals */
 	/* A path goes on after its connection while the other kernel answers.  Not where a password
 	 * decides who may take part: who is shut out by it must be shut out at once. */
 	bool fastdp_keep;
@@ -78,6 +79,9 @@ void router_on_pong(struct router *r, uint32_t session, uint32_t token, bool by_
 /* How much went to and came from that peer so far. */
 void router_on_fastdp_counters(struct router *r, peer_name peer, const struct fastdp_counters *c,
 			       struct mono now);
+/* The kernel refused that order, an SA or a GUARD; before the next one is asked for. */
+void router_on_fastdp_refused(struct router *r, const struct fastdp_op *op, const char *why,
+			      struct mono now);
 /* The bridge has learned that this MAC is behind one of its ports. */
 void router_on_local_mac(struct router *r, uint32_t segment, struct mac mac, struct mono now);
 struct mono router_deadline(const struct router *r);

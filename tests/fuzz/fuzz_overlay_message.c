@@ -22,6 +22,19 @@ static void fastdp(struct bytes message)
 	MUST(memcmp(copy, message.data, message.size) == 0);
 }
 
+static void epochs(struct bytes message)
+{
+	uint8_t copy[FASTDP_EPOCHS_SIZE];
+	struct writer w = writer_over(copy, sizeof copy);
+	struct esp_message m;
+
+	if (fastdp_epochs_read(&m, message))
+		return;
+	fastdp_epochs_write(&m, &w);
+	MUST(!w.full && writer_size(&w) == message.size);
+	MUST(memcmp(copy, message.data, message.size) == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	uint8_t copy[SLEEVE_SETUP_SIZE];
@@ -29,6 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct sleeve_setup setup;
 
 	fastdp(bytes_of(data, size));
+	epochs(bytes_of(data, size));
 	if (sleeve_setup_read(&setup, bytes_of(data, size)))
 		return 0;
 	sleeve_setup_write(&setup, &w);

@@ -249,6 +249,10 @@ void sim_kernel_flush(struct sim_router *r)
 		case FASTDP_OP_SEGMENT:
 			r->kernel->carried[op.segment] = !op.remove;
 			break;
+		/* Nobody listens in on these kernels. */
+		case FASTDP_OP_SA:
+		case FASTDP_OP_GUARD:
+			break;
 		case FASTDP_OP_PING:
 			do_ping(r, &op);
 			break;

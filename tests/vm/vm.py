@@ -54,6 +54,8 @@ share="trans=virtio,version=9p2000.L,msize=262144"
 mount -t 9p -o "$share,ro,cache=loose" root /host || poweroff -f
 mount -t 9p -o "$share,cache=none" out /out || poweroff -f
 mount --bind "/host@MODULES@" /lib/modules
+# Loaded on demand like all others, they and the tests of ciphers take their time when a router starts.
+modprobe -a tun veth bridge vxlan xfrm_user esp4 esp6
 mount -t tmpfs -o mode=755 tmpfs /new
 cd /new
 mkdir -p usr etc proc sys dev run tmp var/tmp var/lib root out ".@ROOT@"

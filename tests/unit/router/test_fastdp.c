@@ -16,7 +16,10 @@ struct model {
 	uint64_t now_ms;
 	bool mute; /* the far kernels do not answer */
 	struct fastdp_op sessions[MODEL_MAX], peers[MODEL_MAX], endpoints[MODEL_MAX],
-		addresses[MODEL_MAX];
+		addresses[MODEL_MAX], sas[MODEL_MAX], guards[MODEL_MAX];
+	unsigned sas_count, guards_count;
+	bool refuse; /* guards */
+	uint64_t pings_by_hand;
 	unsigned sessions_count, peers_count, endpoints_count, addresses_count;
 	uint64_t ops, pings;
 };
@@ -26,7 +29,11 @@ static bool without_keeping;
 static struct model *model_new(void)
 {
 	struct fastdp_limits limits = {
-		.self = SELF, .port = 6784, .frame_size = 1390, .keep = !without_keeping
+		.self = SELF,
+		.port = 6784,
+		.frame_size = 1390,
+		.keep = !without_keeping,
+		.key_life_ms = 120000,
 	};
 	struct model *m = mem_new(1, sizeof *m);
 
@@ -56,6 +63,10 @@ static bool same_key(const struct fastdp_op *a, const struct fastdp_op *b)
 		return a->segment == b->segment && mac_equal(a->mac, b->mac);
 	case FASTDP_OP_ADDRESS:
 		return a->segment == b->segment && ip_compare(a->ip, b->ip) == 0;
+	case FASTDP_OP_SA:
+		return a->out == b->out && a->spi == b->spi;
+	case FASTDP_OP_GUARD:
+		return ip_compare(a->remote, b->remote) == 0;
 	case FASTDP_OP_SEGMENT: /* router_next_fastdp's */
 	case FASTDP_OP_PING:
 		break;
@@ -81,6 +92,33 @@ static void put(struct fastdp_op *list, unsigned *count, const struct fastdp_op 
 	assert_true(*count < MODEL_MAX);
 }
 
+static bool is_guarded(const struct model *m, struct ip_addr remote)
+{
+	for (unsigned i = 0; i < m->guards_count; i++)
+		if (ip_compare(m->guards[i].remote, remote) == 0)
+			return true;
+	return false;
+}
+
+/* Whatever names an address while it is sealed stands behind its guard. */
+static void check_guards(const struct model *m)
+{
+	for (unsigned i = 0; i < m->sessions_count; i++)
+		assert_true(!m->sessions[i].sealed || is_guarded(m, m->sessions[i].remote));
+	for (unsigned i = 0; i < m->peers_count; i++) {
+		assert_true(!m->peers[i].sealed || is_guarded(m, m->peers[i].remote));
+		assert_false(m->peers[i].sealed && m->peers[i].by_hand);
+	}
+}
+
+static void do_guard(struct model *m, const struct fastdp_op *op)
+{
+	if (!op->remove && m->refuse)
+		fastdp_on_refused(m->fastdp, op, "not today", at(m->now_ms));
+	else
+		put(m->guards, &m->guards_count, op);
+}
+
 static void drain(struct model *m)
 {
 	struct fastdp_op op;
@@ -89,6 +127,12 @@ static void drain(struct model *m)
 	while (fastdp_next(m->fastdp, &op, at(m->now_ms))) {
 		m->ops += op.type != FASTDP_OP_PING;
 		switch (op.type) {
+		case FASTDP_OP_SA:
+			put(m->sas, &m->sas_count, &op);
+			break;
+		case FASTDP_OP_GUARD:
+			do_guard(m, &op);
+			break;
 		case FASTDP_OP_SESSION:
 			put(m->sessions, &m->sessions_count, &op);
 			break;
@@ -106,6 +150,7 @@ static void drain(struct model *m)
 			break;
 		case FASTDP_OP_PING:
 			m->pings++;
+			m->pings_by_hand += op.by_hand;
 			assert_true(op.size == 1390 || op.size == FASTDP_PING_FRAME_MIN);
 			if (!m->mute)
 				fastdp_on_pong(
@@ -113,6 +158,7 @@ static void drain(struct model *m)
 					(struct ip_addr){ 4, { 10, 0, 0, (uint8_t)op.peer } },
 					at(m->now_ms));
 		}
+		check_guards(m);
 	}
 	fastdp_check(m->fastdp);
 }
@@ -122,8 +168,12 @@ static void run(struct model *m, uint64_t ms)
 	uint64_t end = m->now_ms + ms;
 
 	for (;;) {
+		struct esp_message unheard;
 		uint64_t next;
+		conn_id conn;
 
+		while (fastdp_next_epochs(m->fastdp, &conn, &unheard))
+			;
 		fastdp_tick(m->fastdp, at(m->now_ms));
 		drain(m);
 		next = fastdp_deadline(m->fastdp, at(m->now_ms)).ms;
@@ -136,16 +186,26 @@ static void run(struct model *m, uint64_t ms)
 	drain(m);
 }
 
-static void connect(struct model *m, conn_id conn, peer_name peer)
+static void connect_with(struct model *m, conn_id conn, peer_name peer,
+			 const struct esp_chains *chains)
 {
 	struct ip_addr remote = { 4, { 10, 0, 0, (uint8_t)peer } };
 	struct fastdp_setup theirs = { .port = 6784, .session = (uint32_t)conn + 1000 };
-	struct fastdp_setup mine = fastdp_on_up(m->fastdp, conn, peer, remote, at(m->now_ms));
+	struct fastdp_setup mine = fastdp_on_up(m->fastdp, conn, peer, remote, chains,
+						at(m->now_ms));
 
 	assert_true(mine.session != 0);
 	assert_int_equal(mine.port, 6784);
-	fastdp_on_setup(m->fastdp, conn, &theirs, at(m->now_ms));
+	assert_true((mine.spi != 0) == (chains != NULL));
+	if (chains)
+		theirs.spi = (uint32_t)conn << 8;
+	assert_null(fastdp_on_setup(m->fastdp, conn, &theirs, at(m->now_ms)));
 	view_reach(&m->view, peer, true);
+}
+
+static void connect(struct model *m, conn_id conn, peer_name peer)
+{
+	connect_with(m, conn, peer, NULL);
 }
 
 static void disconnect(struct model *m, conn_id conn, peer_name peer)
@@ -218,6 +278,85 @@ static void a_proved_path_is_told(void **state)
 	model_free(m);
 }
 
+static const struct esp_chains chains = { { 1 }, { 2 } };
+
+static void a_sealed_path_stands_behind_its_guard(void **state)
+{
+	struct model *m = model_new();
+	struct esp_message message;
+	conn_id conn;
+
+	(void)state;
+	connect_with(m, 5, 2, &chains);
+	drain(m);
+	assert_int_equal(m->sas_count, 3);
+	assert_true(fastdp_next_epochs(m->fastdp, &conn, &message));
+	assert_int_equal(conn, 5);
+	assert_int_equal(message.sends, 0);
+	assert_int_equal(message.takes, 1);
+	assert_false(fastdp_next_epochs(m->fastdp, &conn, &message));
+	run(m, 500);
+	assert_true(carries(m, 5));
+	assert_true(m->peers[0].sealed && m->sessions[0].sealed);
+	assert_int_equal(m->pings_by_hand, 0);
+	assert_int_equal(m->guards[0].spi, 5 << 8);
+	/* The daemon of the other end goes: it ends at once, though its kernel answers. */
+	disconnect(m, 5, 2);
+	drain(m);
+	assert_int_equal(m->sessions_count, 0);
+	assert_int_equal(m->peers_count, 0);
+	assert_int_equal(m->sas_count, 0);
+	assert_int_equal(m->guards_count, 1);
+	run(m, ESP_LINGER_MS + 1);
+	assert_int_equal(m->guards_count, 0);
+	model_free(m);
+}
+
+static void a_refused_guard_is_no_path(void **state)
+{
+	struct model *m = model_new();
+	char why[96];
+
+	(void)state;
+	m->refuse = true;
+	connect_with(m, 5, 2, &chains);
+	run(m, 1000);
+	assert_int_equal(m->sessions_count, 0);
+	assert_int_equal(m->pings, 0);
+	assert_false(fastdp_carries(m->fastdp, 5, at(m->now_ms), why, sizeof why));
+	assert_string_equal(why, "not today");
+	/* So late that it is in use. */
+	m->refuse = false;
+	connect_with(m, 6, 3, &chains);
+	run(m, 1000);
+	assert_true(carries(m, 6));
+	fastdp_on_refused(m->fastdp, &m->guards[0], "no more", at(m->now_ms));
+	drain(m);
+	assert_int_equal(m->sessions_count, 0);
+	assert_int_equal(m->peers_count, 0);
+	assert_false(carries(m, 6));
+	model_free(m);
+}
+
+static void both_ends_know_whether_it_is_sealed(void **state)
+{
+	struct fastdp_setup clear = { .port = 6784, .session = 3 };
+	struct fastdp_setup sealed = { .port = 6784, .session = 3, .spi = 0x100 };
+	struct ip_addr remote = { 4, { 10, 0, 0, 2 } };
+	struct model *m = model_new();
+
+	(void)state;
+	fastdp_on_up(m->fastdp, 5, 2, remote, &chains, at(m->now_ms));
+	assert_string_equal(fastdp_on_setup(m->fastdp, 5, &clear, at(m->now_ms)), "fastdp.spi");
+	assert_null(fastdp_on_setup(m->fastdp, 5, &sealed, at(m->now_ms)));
+	/* The same keys from the beginning again would repeat nonces. */
+	assert_string_equal(fastdp_on_setup(m->fastdp, 5, &sealed, at(m->now_ms)),
+			    "fastdp.repeated");
+	fastdp_on_up(m->fastdp, 6, 3, remote, NULL, at(m->now_ms));
+	assert_string_equal(fastdp_on_setup(m->fastdp, 6, &sealed, at(m->now_ms)), "fastdp.spi");
+	model_free(m);
+}
+
 static void another_port_is_no_path(void **state)
 {
 	struct fastdp_setup theirs = { .port = 7000, .session = 3 };
@@ -225,7 +364,7 @@ static void another_port_is_no_path(void **state)
 	char why[96];
 
 	(void)state;
-	fastdp_on_up(m->fastdp, 5, 2, (struct ip_addr){ 4, { 10, 0, 0, 2 } }, at(m->now_ms));
+	fastdp_on_up(m->fastdp, 5, 2, (struct ip_addr){ 4, { 10, 0, 0, 2 } }, NULL, at(m->now_ms));
 	fastdp_on_setup(m->fastdp, 5, &theirs, at(m->now_ms));
 	run(m, 1000);
 	assert_int_equal(m->pings, 0);
@@ -295,9 +434,9 @@ static void what_is_kept_ends_when_its_peer_is_removed(void **state)
 	assert_int_equal(fastdp_kept_peer(m->fastdp, 0), 2);
 	assert_int_equal(fastdp_kept_peer(m->fastdp, 1), PEER_NAME_NONE);
 	assert_int_equal(m->sessions_count, 2);
-	fastdp_forget(m->fastdp, 2);
+	fastdp_forget(m->fastdp, 2, at(m->now_ms));
 	/* One that is connected is not forgotten. */
-	fastdp_forget(m->fastdp, 3);
+	fastdp_forget(m->fastdp, 3, at(m->now_ms));
 	run(m, 100);
 	assert_int_equal(fastdp_kept_peer(m->fastdp, 0), PEER_NAME_NONE);
 	assert_int_equal(m->sessions_count, 1);
@@ -589,13 +728,15 @@ static void slots_are_stable_and_used_again(void **state)
 
 static void set_up_message(void **state)
 {
-	struct fastdp_setup in = { 6784, 0x01020304, { 0x1112131415161718, 0x2122232425262728 } };
+	struct fastdp_setup in = {
+		6784, 0x01020304, { 0x1112131415161718, 0x2122232425262728 }, 0x31323300
+	};
 	uint8_t expected[FASTDP_SETUP_SIZE], buffer[FASTDP_SETUP_SIZE];
 	struct writer w = writer_over(buffer, sizeof buffer);
 	struct fastdp_setup out;
 
 	(void)state;
-	hex("0200 1a80 01020304 1112131415161718 2122232425262728", expected);
+	hex("0200 1a80 01020304 1112131415161718 2122232425262728 31323300", expected);
 	fastdp_setup_write(&in, &w);
 	assert_int_equal(writer_size(&w), sizeof expected);
 	assert_memory_equal(buffer, expected, sizeof expected);
@@ -613,12 +754,44 @@ static void set_up_message(void **state)
 			memset(buffer + (i < 4 ? 2 : 4), 0, i < 4 ? 2 : 4);
 		assert_non_null(fastdp_setup_read(&out, bytes_of(buffer, sizeof buffer)));
 	}
+	/* The last byte of an SPI is the epoch's; 1 to 255 are reserved. */
+	memcpy(buffer, expected, sizeof buffer);
+	hex("31323301", buffer + 24);
+	assert_string_equal(fastdp_setup_read(&out, bytes_of(buffer, sizeof buffer)), "fastdp.spi");
+	hex("000000ff", buffer + 24);
+	assert_string_equal(fastdp_setup_read(&out, bytes_of(buffer, sizeof buffer)), "fastdp.spi");
+	hex("00000000", buffer + 24);
+	assert_null(fastdp_setup_read(&out, bytes_of(buffer, sizeof buffer)));
+}
+
+static void epochs_message(void **state)
+{
+	struct esp_message in = { 0x01020304, 0x05060708 }, out;
+	uint8_t expected[FASTDP_EPOCHS_SIZE], buffer[FASTDP_EPOCHS_SIZE];
+	struct writer w = writer_over(buffer, sizeof buffer);
+
+	(void)state;
+	hex("03 000000 01020304 05060708", expected);
+	fastdp_epochs_write(&in, &w);
+	assert_memory_equal(buffer, expected, sizeof expected);
+	assert_null(fastdp_epochs_read(&out, bytes_of(buffer, sizeof buffer)));
+	assert_memory_equal(&out, &in, sizeof in);
+	for (size_t size = 0; size < sizeof buffer; size++)
+		assert_non_null(fastdp_epochs_read(&out, bytes_of(buffer, size)));
+	for (size_t i = 0; i < 4; i++) {
+		memcpy(buffer, expected, sizeof buffer);
+		buffer[i] ^= 1;
+		assert_non_null(fastdp_epochs_read(&out, bytes_of(buffer, sizeof buffer)));
+	}
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_proved_path_is_told),
+		cmocka_unit_test(a_sealed_path_stands_behind_its_guard),
+		cmocka_unit_test(a_refused_guard_is_no_path),
+		cmocka_unit_test(both_ends_know_whether_it_is_sealed),
 		cmocka_unit_test(another_port_is_no_path),
 		cmocka_unit_test(flows_outlive_the_daemon),
 		cmocka_unit_test(a_path_that_never_worked_is_not_kept),
@@ -630,6 +803,7 @@ int main(void)
 		cmocka_unit_test(the_mirror_follows),
 		cmocka_unit_test(slots_are_stable_and_used_again),
 		cmocka_unit_test(set_up_message),
+		cmocka_unit_test(epochs_message),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
