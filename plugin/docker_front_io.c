@@ -167,13 +167,17 @@ static bool keep_promises(struct docker_front *f)
 	while ((p = docker_promises_first(&f->promises))) {
 		struct reply reply = { 0 };
 		struct bytes body = bytes_of(p->body, strlen(p->body));
+		CURLcode rc;
 
 		if (now_ms() < f->hopeless_until)
 			return false;
-		if (ask_router(f, p->call, body, p->asked_ms, DOCKER_FRONT_LATER_MS, &reply)) {
+		rc = ask_router(f, p->call, body, p->asked_ms, DOCKER_FRONT_LATER_MS, &reply);
+		/* One that hangs is not waited for by each caller in turn; one that is not there
+		 * costs nothing to ask, and may be there by now. */
+		if (rc == CURLE_OPERATION_TIMEDOUT)
 			f->hopeless_until = now_ms() + RETRY_MS;
+		if (rc != CURLE_OK)
 			return false;
-		}
 		if (reply.status != 200 || strstr(text_string(&reply.json), "\"Err\""))
 			log_warning(f->log, "%s, promised before: %s", docker_call_path(p->call),
 				    text_string(&reply.json));

@@ -3,7 +3,7 @@
 import pytest
 
 import engines
-from engines import net_lab
+from engines import RANGES, net_lab
 
 
 def pytest_configure(config):
@@ -32,9 +32,6 @@ def possible():
     reason = engines.why_not()
     if reason:
         pytest.skip(f"no Docker engine can run here: {reason}")
-
-
-RANGES = ("--ipalloc-range", "10.32.0.0/12", "--ipalloc-range", "fd32::/64")
 
 
 @pytest.fixture(scope="module")

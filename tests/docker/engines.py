@@ -34,6 +34,7 @@ IMAGE_NAMES = "bb:2"
 APPLETS = ("sh", "ip", "ping", "ping6", "sleep", "nslookup", "cat", "hostname", "httpd", "wget", "nc",
            "arping", "ls", "true", "kill", "echo")
 DOCKER = "/usr/bin/docker"
+RANGES = ("--ipalloc-range", "10.32.0.0/12", "--ipalloc-range", "fd32::/64")  # of all routers
 CGROUPS = pathlib.Path("/sys/fs/cgroup")
 
 
