@@ -93,3 +93,29 @@ void outbox_close(struct outbox *o)
 	o->open = false;
 	o->datagrams_count++;
 }
+
+void outbox_alone(struct outbox *o)
+{
+	MUST(o->open);
+	o->datagrams[o->datagrams_count].alone = true;
+}
+
+static bool continues(const struct outbox_datagram *first, const struct outbox_datagram *d)
+{
+	return d[-1].size == first->size && d->size <= first->size && !d->alone &&
+	       d->data == d[-1].data + d[-1].size && netaddr_compare(d->to, first->to) == 0;
+}
+
+uint32_t outbox_run(const struct outbox *o, uint32_t first)
+{
+	const struct outbox_datagram *d = &o->datagrams[first];
+	uint32_t left = o->datagrams_count - first, n = 1, size = d->size;
+
+	MUST(left);
+	if (d->alone)
+		return 1;
+	while (n < left && n < OUTBOX_RUN_DATAGRAMS_MAX && continues(d, &d[n]) &&
+	       size + d[n].size <= OUTBOX_RUN_SIZE_MAX)
+		size += d[n++].size;
+	return n;
+}

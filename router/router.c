@@ -326,6 +326,7 @@ static void send_record(struct router *r, struct sleeve_path *p, struct sleeve_r
 		return;
 	w = writer_over(data + SLEEVE_HEADER_SIZE, size - SLEEVE_HEADER_SIZE);
 	if (probe) {
+		outbox_alone(&r->outbox);
 		sleeve_probe_write(&record->probe, &w);
 	} else {
 		record->heartbeat.proof = heartbeat_proof(&p->theirs, r->open.counter,

@@ -19,9 +19,6 @@
 #define IN_BATCH 8u
 #define BATCHES_PER_TURN 16 /* then other watchers get their turn */
 #define SOCKET_BUFFER (4 << 20)
-/* UDP_MAX_SEGMENTS before Linux 6.9, and what fits one IP packet with either IP's headers. */
-#define RUN_DATAGRAMS_MAX 64u
-#define RUN_SIZE_MAX 65000u
 #define IN_BUFFER_SIZE 65536u
 
 struct control {
@@ -186,21 +183,6 @@ void sleeve_socket_free(struct sleeve_socket *s)
 
 /* ---- sending ---- */
 
-/* How many datagrams from 'all' on the kernel can take as one and cut again: one receiver, back to
- * back in memory, all of one size but the last, which may be smaller. */
-static uint32_t run_of(const struct outbox_datagram *all, uint32_t left)
-{
-	uint32_t n = 1, size = all[0].size;
-
-	while (n < left && n < RUN_DATAGRAMS_MAX && all[n - 1].size == all[0].size &&
-	       all[n].size <= all[0].size && all[n].data == all[n - 1].data + all[n - 1].size &&
-	       size + all[n].size <= RUN_SIZE_MAX && netaddr_compare(all[n].to, all[0].to) == 0) {
-		size += all[n].size;
-		n++;
-	}
-	return n;
-}
-
 static void set_segment_size(struct msghdr *m, struct control *room, uint32_t size)
 {
 	uint16_t value = (uint16_t)size;
@@ -273,7 +255,7 @@ void sleeve_socket_send(struct sleeve_socket *s, const struct outbox *outbox)
 		int sent;
 
 		for (; n < BATCH && end < count; n++) {
-			uint32_t run = run_of(&all[end], count - end);
+			uint32_t run = outbox_run(outbox, end);
 
 			prepare(s, n, &all[end], run);
 			end += run;

@@ -18,11 +18,15 @@
 #define OUTBOX_RESERVE (1u << 20)
 /* One or two trains. */
 #define OUTBOX_BATCH (96u << 10)
+/* UDP_MAX_SEGMENTS before Linux 6.9, and what fits one IP packet with either IP's headers. */
+#define OUTBOX_RUN_DATAGRAMS_MAX 64u
+#define OUTBOX_RUN_SIZE_MAX 65000u
 
 struct outbox_datagram {
 	struct netaddr to;
 	const uint8_t *data; /* in the arena */
 	uint32_t size;
+	bool alone; /* never one of a train that the kernel cuts */
 };
 
 /* For the bridge of a segment. */
@@ -64,5 +68,13 @@ uint8_t *outbox_open(struct outbox *o, struct netaddr to, size_t size);
  * was taken behind it, or the arena has no room (the caller then starts another one). */
 uint8_t *outbox_extend(struct outbox *o, size_t size);
 void outbox_close(struct outbox *o);
+/* The open datagram asks whether one of its size gets through.  In a train it would be cut from it
+ * anywhere on the way, beyond links that a lone one does not pass: veth and bridges look at the
+ * size of what is not to be cut only. */
+void outbox_alone(struct outbox *o);
+
+/* How many datagrams from 'first' on the kernel can take as one and cut again: one receiver, back
+ * to back in memory, all of one size but the last, which may be smaller.  At least one. */
+uint32_t outbox_run(const struct outbox *o, uint32_t first);
 
 #endif

@@ -35,7 +35,14 @@ def narrow(request, module_lab):
     a.box, b.box = a.container("10.2.1.1/24", "fd02::1/64"), b.container("10.2.1.2/24", "fd02::2/64")
     wait_until(15, lambda: a.box.reaches(b.box.ip), "ping")
     wait_until(30, lambda: a.box.reaches(b.box.ip, size=10000), "a ping of 10000 bytes")
+    # While a path is measured nobody is told what fits.
+    wait_until(30, lambda: is_told(a.box, b.box.ip) and is_told(b.box, a.box.ip), "a settled size")
     return a, b
+
+
+def is_told(box, ip):
+    result = box.try_run(["ping", "-n", "-c", 1, "-W", 1, "-M", "do", "-s", 1200, ip])
+    return "mtu" in result.stdout + result.stderr
 
 
 def test_ten_thousand_bytes(narrow):

@@ -66,6 +66,65 @@ static void only_the_open_datagram_grows(void **state)
 	outbox_fini(&o);
 }
 
+static void add(struct outbox *o, uint16_t port, size_t size, bool alone)
+{
+	assert_non_null(outbox_open(o, (struct netaddr){ .port = port }, size));
+	if (alone)
+		outbox_alone(o);
+	outbox_close(o);
+}
+
+static void runs_are_of_one_size_and_receiver(void **state)
+{
+	struct outbox o;
+
+	(void)state;
+	outbox_init(&o);
+	add(&o, 1, 100, false);
+	add(&o, 1, 100, false);
+	add(&o, 1, 60, false); /* may end it */
+	add(&o, 1, 60, false);
+	add(&o, 2, 60, false);
+	add(&o, 2, 61, false);
+	assert_non_null(outbox_frame(&o, SEGMENT_DEFAULT, 1));
+	add(&o, 2, 61, false);
+	assert_int_equal(outbox_run(&o, 0), 3);
+	assert_int_equal(outbox_run(&o, 3), 1);
+	assert_int_equal(outbox_run(&o, 4), 1);
+	assert_int_equal(outbox_run(&o, 5), 1);
+	assert_int_equal(outbox_run(&o, 6), 1);
+	outbox_clear(&o);
+	for (unsigned i = 0; i < OUTBOX_RUN_DATAGRAMS_MAX + 1; i++)
+		add(&o, 1, 100, false);
+	assert_int_equal(outbox_run(&o, 0), OUTBOX_RUN_DATAGRAMS_MAX);
+	outbox_clear(&o);
+	for (unsigned i = 0; i < 3; i++)
+		add(&o, 1, OUTBOX_RUN_SIZE_MAX / 2, false);
+	assert_int_equal(outbox_run(&o, 0), 2);
+	outbox_fini(&o);
+}
+
+/* Whether before or behind others, whatever the sizes. */
+static void what_asks_for_a_size_goes_alone(void **state)
+{
+	struct outbox o;
+
+	(void)state;
+	outbox_init(&o);
+	add(&o, 1, 100, false);
+	add(&o, 1, 100, true);
+	add(&o, 1, 100, false);
+	add(&o, 1, 60, true);
+	assert_int_equal(outbox_run(&o, 0), 1);
+	assert_int_equal(outbox_run(&o, 1), 1);
+	assert_int_equal(outbox_run(&o, 2), 1);
+	outbox_clear(&o);
+	add(&o, 1, 100, false);
+	add(&o, 1, 100, false);
+	assert_int_equal(outbox_run(&o, 0), 2);
+	outbox_fini(&o);
+}
+
 static void every_drop_reason_has_its_words(void **state)
 {
 	(void)state;
@@ -84,6 +143,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(keeps_order_and_refuses_what_does_not_fit),
 		cmocka_unit_test(only_the_open_datagram_grows),
+		cmocka_unit_test(runs_are_of_one_size_and_receiver),
+		cmocka_unit_test(what_asks_for_a_size_goes_alone),
 		cmocka_unit_test(every_drop_reason_has_its_words),
 	};
 
