@@ -19,6 +19,7 @@ struct link {
 	struct ip_addr told_remote;
 	uint32_t told_session; /* theirs */
 	char refused[64];      /* what the kernel does not do; "" nothing */
+	bool doubted;	       /* the connection's other overlay has lost the peer */
 	struct list dirty;
 };
 
@@ -123,9 +124,9 @@ static void free_neighbour(struct fastdp *f, struct neighbour *n)
 
 /* The path that frames for a peer take: that of a connection before one that only the kernels
  * keep alive.  NULL when none carries; '*any' whether there is any. */
-static const struct fastdp_path *best_path(const struct fastdp *f, peer_name name, bool *any)
+static const struct link *best_link(const struct fastdp *f, peer_name name, bool *any)
 {
-	const struct fastdp_path *best = NULL;
+	const struct link *best = NULL;
 
 	*any = false;
 	for (size_t i = 0; i < f->links_count; i++) {
@@ -134,8 +135,8 @@ static const struct fastdp_path *best_path(const struct fastdp *f, peer_name nam
 		if (p->peer != name)
 			continue;
 		*any = true;
-		if (fastdp_path_carries(p) && (!best || (!best->conn && p->conn)))
-			best = p;
+		if (fastdp_path_carries(p) && (!best || (!best->path.conn && p->conn)))
+			best = f->links[i];
 	}
 	return best;
 }
@@ -456,19 +457,44 @@ void fastdp_on_refused(struct fastdp *f, const struct fastdp_op *op, const char 
 	}
 }
 
-void fastdp_on_counters(struct fastdp *f, peer_name peer, const struct fastdp_counters *c,
-			struct mono now)
+void fastdp_on_doubt(struct fastdp *f, conn_id conn, bool doubted, struct mono now)
 {
-	struct neighbour *n = neighbour_of(f, peer);
-	bool used;
+	struct link *link = link_of_conn(f, conn);
 
-	if (!n)
+	if (!link || link->doubted == doubted)
 		return;
-	used = c->frames_out != n->counters.frames_out || c->frames_in != n->counters.frames_in;
-	n->counters = *c;
-	for (size_t i = 0; used && i < f->links_count; i++)
+	link->doubted = doubted;
+	touch_neighbour(f, link->path.peer);
+	if (doubted)
+		fastdp_path_on_suspect(&link->path, now);
+}
+
+static void on_used(struct fastdp *f, peer_name peer, struct mono now)
+{
+	for (size_t i = 0; i < f->links_count; i++)
 		if (f->links[i]->path.peer == peer)
 			fastdp_path_on_used(&f->links[i]->path, now);
+}
+
+peer_name fastdp_on_counters(struct fastdp *f, peer_name peer, const struct fastdp_counters *c,
+			     struct mono now)
+{
+	struct neighbour *n = neighbour_of(f, peer);
+	bool in, out;
+	peer_name next;
+
+	if (!n)
+		return PEER_NAME_NONE;
+	in = c->frames_in != n->counters.frames_in;
+	out = c->frames_out != n->counters.frames_out;
+	n->counters = *c;
+	if (in)
+		on_used(f, peer, now);
+	/* What goes out is counted for whom it is, and may go through another. */
+	next = out && n->told_via != PEER_NAME_NONE ? n->told_via : peer;
+	if (out)
+		on_used(f, next, now);
+	return in || out ? next : PEER_NAME_NONE;
 }
 
 bool fastdp_tick(struct fastdp *f, struct mono now)
@@ -577,24 +603,27 @@ static void find_routes(struct fastdp *f)
 static void fill_peer(const struct fastdp *f, const struct neighbour *n, struct fastdp_op *op,
 		      bool *any)
 {
-	const struct fastdp_path *p = best_path(f, n->name, any);
+	const struct link *link = best_link(f, n->name, any);
+	const struct fastdp_path *p;
 	bool unused;
 
 	*op = (struct fastdp_op){ .type = FASTDP_OP_PEER, .peer = n->name, .via = n->name };
-	if (!p && n->via != PEER_NAME_NONE) {
+	if (!link && n->via != PEER_NAME_NONE) {
 		op->via = n->via;
 		op->relays = !n->via_own;
-		p = best_path(f, n->via, &unused);
+		link = best_link(f, n->via, &unused);
 	}
-	op->remove = !p;
-	if (!p) {
+	op->remove = !link;
+	if (!link) {
 		op->via = PEER_NAME_NONE;
 		return;
 	}
+	p = &link->path;
 	op->remote = p->remote;
 	op->by_hand = p->by_hand;
-	/* When only the kernels keep the path, its daemon may live and reach us through others. */
-	op->direct = p->peer == n->name && p->conn;
+	/* When only the kernels keep the path, its daemon may live and reach us through others; so
+	 * may one that has noticed earlier than we that the path is gone. */
+	op->direct = p->peer == n->name && p->conn && !link->doubted;
 	op->sealed = p->sealed;
 }
 

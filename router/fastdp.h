@@ -58,6 +58,9 @@ void fastdp_on_remote(struct fastdp *f, conn_id conn, struct ip_addr remote, str
 /* Frames are larger or smaller now: each path is proved for it anew. */
 void fastdp_set_size(struct fastdp *f, uint32_t frame_size, struct mono now);
 void fastdp_on_suspect(struct fastdp *f, peer_name peer, struct mono now);
+/* Sleeve has lost that connection's peer, or has it again: most likely its hosts do not reach each
+ * other.  Whatever our pings still say, the peer may send through others now. */
+void fastdp_on_doubt(struct fastdp *f, conn_id conn, bool doubted, struct mono now);
 
 /* ---- the kernel ---- */
 /* The connection whose session it is; 0: none. */
@@ -66,8 +69,9 @@ conn_id fastdp_on_pong(struct fastdp *f, uint32_t session, uint32_t token, bool 
 /* The kernel refused that order, an SA or a GUARD. */
 void fastdp_on_refused(struct fastdp *f, const struct fastdp_op *op, const char *why,
 		       struct mono now);
-void fastdp_on_counters(struct fastdp *f, peer_name peer, const struct fastdp_counters *c,
-			struct mono now);
+/* The peer whose paths carried more frames since: that one, or the relay to it; NONE: no more. */
+peer_name fastdp_on_counters(struct fastdp *f, peer_name peer, const struct fastdp_counters *c,
+			     struct mono now);
 
 /* True when some path came or went. */
 bool fastdp_tick(struct fastdp *f, struct mono now);

@@ -303,6 +303,8 @@ void router_tell(struct router *r, struct sleeve_path *p, struct mono now)
 		log_change(r, p, &choice, now);
 		p->told = choice.overlay;
 		r->snapshot_stale = true;
+		if (r->fastdp)
+			fastdp_on_doubt(r->fastdp, p->conn, !choice.overlay, now);
 	}
 	/* Who is sent through that peer must not lose what it does not hand on: sleeve cuts it. */
 	if (published == OVERLAY_FASTDP && !router_is_relayed_by(r, p))

@@ -171,8 +171,18 @@ void router_forget_peer(struct router *r, peer_name peer, struct mono now)
 void router_on_fastdp_counters(struct router *r, peer_name peer, const struct fastdp_counters *c,
 			       struct mono now)
 {
-	if (r->fastdp)
-		fastdp_on_counters(r->fastdp, peer, c, now);
+	r->now = now;
+	peer = r->fastdp ? fastdp_on_counters(r->fastdp, peer, c, now) : PEER_NAME_NONE;
+	if (peer == PEER_NAME_NONE)
+		return;
+	/* Sleeve has to be as watchful: where both have lost the peer, frames go around at once,
+	 * and not only when it, too, was tried in vain. */
+	for (size_t i = 0; i < r->paths_count; i++) {
+		if (r->paths[i]->peer != peer)
+			continue;
+		path_on_data(r->paths[i], now);
+		r->due = mono_min(r->due, path_deadline(r->paths[i], now));
+	}
 }
 
 void router_on_local_mac(struct router *r, uint32_t segment, struct mac mac, struct mono now)

@@ -71,6 +71,15 @@ struct sim_kernel *sim_kernel_new(const struct sim *s, uint32_t index)
 							: NULL;
 }
 
+void sim_kernels_off(struct sim *s)
+{
+	s->kernels = false;
+	for (uint32_t i = 0; i < s->count; i++) {
+		sim_kernel_free(s->routers[i]->kernel);
+		s->routers[i]->kernel = NULL;
+	}
+}
+
 void sim_kernel_free(struct sim_kernel *k)
 {
 	mem_free(k);
@@ -120,6 +129,13 @@ static void send_copy(struct sim *s, const struct sim_link *l, const struct pack
 	sim_clock_add_owned(&s->clock, at, arrives, copy, 0);
 }
 
+static bool is_sealed(const struct sim *s, uint32_t a, uint32_t b)
+{
+	const struct gossip_config *x = &s->routers[a]->config, *y = &s->routers[b]->config;
+
+	return x->passwords && !(x->trusted_count && y->trusted_count);
+}
+
 static void send_packet(struct sim *s, const struct packet *p)
 {
 	const struct sim_link *l = sim_link(s, p->from, p->to);
@@ -128,7 +144,8 @@ static void send_packet(struct sim *s, const struct packet *p)
 	    is_blocked(s, p->from, p->to) || sim_chance(&s->kernel_rng, l->loss_ppm))
 		return;
 	send_copy(s, l, p);
-	if (sim_chance(&s->kernel_rng, l->dup_ppm))
+	/* ESP takes each packet once. */
+	if (!is_sealed(s, p->from, p->to) && sim_chance(&s->kernel_rng, l->dup_ppm))
 		send_copy(s, l, p);
 }
 

@@ -25,6 +25,8 @@ struct sim_router;
 void sim_kernel_init(struct sim *s);
 struct sim_kernel *sim_kernel_new(const struct sim *s, uint32_t index); /* NULL: it has none */
 void sim_kernel_free(struct sim_kernel *k);
+/* Before any router starts: all of them without fastdp. */
+void sim_kernels_off(struct sim *s);
 
 /* A process starts; its options, and what its kernel holds of an earlier one. */
 void sim_kernel_configure(struct sim_router *r, struct engine_config *config);

@@ -8,6 +8,7 @@
 #include "sim_conditions.h"
 #include "sim_frames.h"
 #include "sim_invariants.h"
+#include "sim_kernel.h"
 #include "sim_net.h"
 #include "sim_router.h"
 
@@ -74,6 +75,12 @@ static void set_discovery_off(struct script *x, const struct script_value *v)
 	(void)v;
 	for (uint32_t i = 0; i < x->s->count; i++)
 		x->s->routers[i]->config.discovery = false;
+}
+
+static void set_kernels_off(struct script *x, const struct script_value *v)
+{
+	(void)v;
+	sim_kernels_off(x->s);
 }
 
 static void set_conn_limit(struct script *x, const struct script_value *v)
@@ -311,6 +318,7 @@ static const struct statement table[] = {
 	{ "odd", "p", "datagrams of all links that are doubled or overtaken", set_odd },
 	{ "window", "n", "send window of new streams, bytes", set_window },
 	{ "no-discovery", "", "of all routers", set_discovery_off },
+	{ "no-fastdp", "", "kernels carry nothing by themselves", set_kernels_off },
 	{ "conn-limit", "n", "of all routers", set_conn_limit },
 	{ "check", "n", "engine_check after every so many events", set_check },
 	{ "target", "rr", "the first knows the second from its start on", add_target },

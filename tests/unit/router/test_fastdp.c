@@ -572,6 +572,61 @@ static void peers_behind_a_relay_are_told(void **state)
 	model_free(m);
 }
 
+/* 9 s of full pings, two ways each 500 ms, and not two small ones each 5 s. */
+static bool is_watched(struct model *m)
+{
+	m->pings = 0;
+	run(m, 9000);
+	return m->pings >= 30;
+}
+
+static void ways_to_a_relay_are_watched_for_what_goes_through_it(void **state)
+{
+	struct fastdp_counters c = { .frames_out = 1 };
+	struct model *m = model_new();
+
+	(void)state;
+	for (peer_name p = 1; p <= 3; p++)
+		view_peer(&m->view, p, 0, 1);
+	connect(m, 5, 2);
+	publish_link(m, 1, 2, OVERLAY_FASTDP, 1);
+	publish_link(m, 2, 1, OVERLAY_FASTDP, 1);
+	publish_link(m, 2, 3, OVERLAY_FASTDP, 2);
+	publish_link(m, 3, 2, OVERLAY_FASTDP, 2);
+	run(m, 30000);
+	assert_false(is_watched(m));
+	assert_int_equal(fastdp_on_counters(m->fastdp, 3, &c, at(m->now_ms)), 2);
+	assert_true(is_watched(m));
+	run(m, 30000);
+	assert_int_equal(fastdp_on_counters(m->fastdp, 3, &c, at(m->now_ms)), PEER_NAME_NONE);
+	assert_false(is_watched(m));
+	model_free(m);
+}
+
+/* Who notices first that a path is gone sends through others, and is not to be dropped for it by
+ * whom nothing has told yet. */
+static void a_doubted_path_is_not_the_only_way(void **state)
+{
+	struct model *m = model_new();
+
+	(void)state;
+	connect(m, 5, 2);
+	run(m, 30000);
+	assert_true(peer(m, 2)->direct);
+	fastdp_on_doubt(m->fastdp, 5, true, at(m->now_ms));
+	drain(m);
+	assert_false(peer(m, 2)->direct);
+	fastdp_on_doubt(m->fastdp, 5, false, at(m->now_ms));
+	drain(m);
+	assert_true(peer(m, 2)->direct);
+	/* It is found out soon which it is. */
+	m->mute = true;
+	fastdp_on_doubt(m->fastdp, 5, true, at(m->now_ms));
+	run(m, 2000);
+	assert_null(peer(m, 2));
+	model_free(m);
+}
+
 static void one_address_one_mac(void **state)
 {
 	struct ip_addr ip = { 4, { 10, 32, 0, 2 } };
@@ -798,6 +853,8 @@ int main(void)
 		cmocka_unit_test(what_is_kept_ends_when_its_peer_is_removed),
 		cmocka_unit_test(with_a_password_nothing_is_kept),
 		cmocka_unit_test(used_paths_are_watched),
+		cmocka_unit_test(ways_to_a_relay_are_watched_for_what_goes_through_it),
+		cmocka_unit_test(a_doubted_path_is_not_the_only_way),
 		cmocka_unit_test(peers_behind_a_relay_are_told),
 		cmocka_unit_test(one_address_one_mac),
 		cmocka_unit_test(the_mirror_follows),
