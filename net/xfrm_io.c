@@ -14,6 +14,7 @@
 #include <weave/must.h>
 #include <weave/net_tunnel.h>
 
+#include "guard_nft_io.h"
 #include "netlink_io.h"
 
 #define ALGORITHM "rfc4106(gcm(aes))"
@@ -212,11 +213,21 @@ static int remove_policy(struct net *net, const struct net_guard *g, bool out)
 	return rc == -ENOENT ? 0 : rc;
 }
 
+static int failed_nft(struct net *net, int rc, const struct why *why)
+{
+	snprintf(net->error, sizeof net->error, "%s", why->text);
+	return rc;
+}
+
 int net_guard_set(struct net *net, const struct net_guard *g, uint32_t spi)
 {
 	char text[IP_TEXT_SIZE];
-	int rc = set_policy(net, g, false, 0);
+	struct why why;
+	int rc = guard_nft_add(g, &why);
 
+	if (rc)
+		return failed_nft(net, rc, &why);
+	rc = set_policy(net, g, false, 0);
 	if (rc == 0)
 		rc = set_policy(net, g, true, spi);
 	return net_tried(net, rc, "set IPsec policies for %s", ip_text(g->remote, text));
@@ -225,10 +236,13 @@ int net_guard_set(struct net *net, const struct net_guard *g, uint32_t spi)
 int net_guard_remove(struct net *net, const struct net_guard *g)
 {
 	char text[IP_TEXT_SIZE];
-	int rc = remove_policy(net, g, true), other = remove_policy(net, g, false);
+	int rc = remove_policy(net, g, true), other = remove_policy(net, g, false), nft;
+	struct why why;
 
-	return net_tried(net, rc ? rc : other, "remove IPsec policies for %s",
-			 ip_text(g->remote, text));
+	rc = net_tried(net, rc ? rc : other, "remove IPsec policies for %s",
+		       ip_text(g->remote, text));
+	nft = guard_nft_remove(g, &why);
+	return rc || !nft ? rc : failed_nft(net, nft, &why);
 }
 
 /* ---- does this kernel do it? ---- */
@@ -244,6 +258,7 @@ int net_xfrm_probe(struct net *net, uint8_t family)
 		.expires_s = 10,
 		.key = key,
 	};
+	struct why why;
 	int rc;
 
 	if (!ip_parse(family == 4 ? "192.0.2.1" : "2001:db8::1", &sa.guard.remote))
@@ -254,6 +269,7 @@ int net_xfrm_probe(struct net *net, uint8_t family)
 	if (rc == 0) {
 		rc = net_guard_set(net, &sa.guard, 0);
 		net_guard_remove(net, &sa.guard);
+		(void)guard_nft_remove_all(sa.guard.bridge, &why);
 		net_sa_remove(net, &sa);
 	}
 	return rc;
@@ -353,18 +369,20 @@ int net_xfrm_count(struct net *net, const char *bridge, size_t *count)
 		*count += rows.count;
 		mem_free(rows.items);
 	}
+	*count += guard_nft_exists(bridge);
 	return 0;
 }
 
 /* Associations first: what still goes out then is dropped, not sent in clear. */
 int net_xfrm_remove(struct net *net, const char *bridge)
 {
-	int rc = 0;
+	struct why why;
+	int rc = 0, failed;
 
 	for (unsigned policies = 0; policies < 2; policies++) {
 		struct rows rows;
-		int failed = list(net, bridge, policies, &rows);
 
+		failed = list(net, bridge, policies, &rows);
 		for (size_t i = 0; failed == 0 && i < rows.count; i++)
 			failed = net_tried(
 				net, remove_found(net, (struct found *)(void *)rows.items + i),
@@ -372,5 +390,8 @@ int net_xfrm_remove(struct net *net, const char *bridge)
 		mem_free(rows.items);
 		rc = rc ? rc : failed;
 	}
+	failed = guard_nft_remove_all(bridge, &why);
+	if (failed && !rc)
+		rc = failed_nft(net, failed, &why);
 	return rc;
 }

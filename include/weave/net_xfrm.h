@@ -41,11 +41,14 @@ int net_sa_add(struct net *net, const struct net_sa *sa);
 int net_sa_remove(struct net *net, const struct net_sa *sa); /* gone already: 0 */
 
 /* From now on nothing goes to that host and port but by the association 'spi' (0: nothing at all),
- * and nothing is taken from there but what came by one of this guard. */
+ * and nothing is taken from there but what came by one of this guard.  Two locks: IPsec policies,
+ * and rules of nftables that hold when somebody flushes those.  In the calling thread's namespace.
+ */
 int net_guard_set(struct net *net, const struct net_guard *guard, uint32_t spi);
 int net_guard_remove(struct net *net, const struct net_guard *guard); /* gone already: 0 */
 
-/* How many guards and associations of that bridge's router there are. */
+/* How many guards and associations of that bridge's router there are, or were: not 0 while its
+ * table of nftables stands. */
 int net_xfrm_count(struct net *net, const char *bridge, size_t *count);
 /* Removes them all. */
 int net_xfrm_remove(struct net *net, const char *bridge);

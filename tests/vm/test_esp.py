@@ -102,7 +102,11 @@ def forge(source, target):
             "ip = b'E' + bytes(7) + bytes([64, 17]) + bytes(2)"
             " + socket.inet_aton(sys.argv[1]) + socket.inet_aton(sys.argv[2]);"
             "s.sendto(ip + udp + vxlan, (sys.argv[2], 0))")
-    source.run(["/usr/bin/python3", "-c", send, source.ip, target.ip])
+    command = ["/usr/bin/python3", "-c", send, source.ip, target.ip]
+    # Past IPsec's policies, as a raw socket has no ports, but not past the other lock.
+    assert "PermissionError" in source.try_run(command).stderr
+    source.run("nft delete table inet weave_sealed")
+    source.run(command)
 
 
 def drops(host, reason):
@@ -194,6 +198,26 @@ def test_killed_blocked_and_strangers(lab):
         b.launch()
         assert kernel_has(b) == (0, 0)
     assert not clear.lines, clear.lines[:5]
+
+
+def test_flushed_policies_let_nothing_out(lab):
+    """Somebody deletes all IPsec policies of the host: the other lock holds, sleeve carries, and the
+    next change of keys brings the kernel's path back."""
+    lan, a, b = pair(lab, options=("--key-life", "20"))
+    with Clear(lan) as clear:
+        assert a.box.ping(b.box.ip, count=3) == 3
+        for host, peer in ((a, b), (b, a)):
+            host.run("ip xfrm policy flush")
+            for _ in range(3):
+                host.box.try_run(["ping", "-c", "5", "-i", "0.2", "-W", "1", peer.box.ip])
+            wait_until(90, lambda: kernel_has(host)[1] >= 2, "policies again")
+            on_fastdp(a, b, seconds=90)
+            assert host.box.ping(peer.box.ip, count=3) == 3
+        forge(b, a)  # that the capture sees what is in clear
+        a.weave("reset", "--force")
+        assert "sealed" not in a.run("nft list tables")
+    forged = [line for line in clear.lines if ".49152 >" in line]
+    assert forged and len(forged) == len(clear.lines), clear.lines[:5]
 
 
 def test_relay_and_ipv6(lab):
