@@ -59,7 +59,7 @@ int guard_nft_add(const struct net_guard *g, struct why *why)
 int guard_nft_remove(const struct net_guard *g, struct why *why)
 {
 	char table[64], commands[COMMANDS_SIZE], ip[IP_TEXT_SIZE];
-	bool exists;
+	bool exists = false;
 	int rc = table_of(g->bridge, table, why);
 
 	if (!rc)
@@ -78,7 +78,7 @@ bool guard_nft_exists(const char *bridge)
 {
 	char table[64];
 	struct why why;
-	bool exists;
+	bool exists = false;
 
 	return !table_of(bridge, table, &why) && !net_nft_table_exists(table, &exists, &why) &&
 	       exists;
