@@ -120,7 +120,7 @@ static bool apply(struct options *o, const char *name, const char *value)
 /* 0: run; else the exit code, plus one. */
 static int parse(struct options *o, int argc, char **argv)
 {
-	for (int i = 1; i < argc; i++) {
+	for (int i = 1; i < argc; i += 2) {
 		if (strcmp(argv[i], "--version") == 0) {
 			printf("weave %s\n", WEAVE_VERSION);
 			return 1;
@@ -133,7 +133,6 @@ static int parse(struct options *o, int argc, char **argv)
 			fprintf(stderr, "weave-plugin: bad option %.60s\n%s", argv[i], usage);
 			return 2;
 		}
-		i++;
 	}
 	return 0;
 }
