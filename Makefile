@@ -1,9 +1,8 @@
 # weave: programs, tests and tools.  Not recursive.  One build tree per variant:
 #   make                     release build, programs in bin/
-#   make VARIANT=asan ...    gcc, address and undefined-behaviour sanitizers
+#   make VARIANT=asan ...    clang, address and undefined-behaviour sanitizers, ready for libFuzzer
 #   make VARIANT=tsan ...    gcc, thread sanitizer
 #   make VARIANT=clang ...   clang, release flags
-#   make VARIANT=fuzz ...    clang, libFuzzer and sanitizers
 #   make VARIANT=sim ...     gcc, optimized across files, for the simulator
 # BUILD chooses another build folder, so that several people can build one checkout.
 
@@ -17,33 +16,35 @@ Q := $(if $(V),,@)
 
 CC := gcc
 OPTIMIZE := -O2
+DEBUG := -g
 SAN :=
+# One build for three things, as each costs minutes: the other compiler's opinion, the sanitizers,
+# and what the fuzzers steer by.
 ifeq ($(VARIANT),asan)
-SAN := -fsanitize=address,undefined -fno-sanitize-recover=all
+CC := clang
+SAN := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 OPTIMIZE := -O1
+DEBUG := -g1
 endif
 ifeq ($(VARIANT),tsan)
 SAN := -fsanitize=thread
 OPTIMIZE := -O1
+DEBUG := -g1
 endif
 ifeq ($(VARIANT),sim)
 # A thousand runs of fifty routers: every tenth of their time counts.
 OPTIMIZE := -O3 -flto=auto -fno-fat-lto-objects
+DEBUG := -g1
 AR := gcc-ar
 endif
 ifeq ($(VARIANT),clang)
 CC := clang
 endif
-ifeq ($(VARIANT),fuzz)
-CC := clang
-SAN := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
-OPTIMIZE := -O1
-endif
 
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
 	-Wold-style-definition -Wwrite-strings -Wpointer-arith -Wcast-qual -Wformat=2 -Wundef \
 	-Wvla -Wno-gnu-zero-variadic-macro-arguments -Werror
-CFLAGS := -std=gnu11 -g $(OPTIMIZE) -fno-strict-aliasing -fno-omit-frame-pointer \
+CFLAGS := -std=gnu11 $(DEBUG) $(OPTIMIZE) -fno-strict-aliasing -fno-omit-frame-pointer \
 	-fstack-protector-strong $(SAN) $(WARN)
 CPPFLAGS := -D_GNU_SOURCE -DWEAVE_VERSION='"$(VERSION)"' -Iinclude -isystem $(O)/bpf -MMD -MP
 LDFLAGS := $(SAN)
@@ -146,7 +147,7 @@ endif
 
 FUZZ_PROGRAMS := $(patsubst %.c,$(O)/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 $(O)/tests/fuzz/%: $(O)/tests/fuzz/%.o $(call archives,cmd)
-	$(Q)$(CC) $(LDFLAGS) $(if $(filter fuzz,$(VARIANT)),-fsanitize=fuzzer) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(LDFLAGS) $(if $(filter asan,$(VARIANT)),-fsanitize=fuzzer) -o $@ $^ $(LIBS)
 
 # Benchmarks in C: make build/release/bench/probe
 $(O)/bench/%: $(O)/bench/%.o $(call archives,cmd)

@@ -34,9 +34,12 @@ static bool parse_line(const char *at, const char *end, struct ip_addr *ip)
 
 size_t resolv_conf_parse(const char *text, size_t size, struct netaddr *out, size_t max)
 {
-	const char *end = text + size;
+	const char *end;
 	size_t count = 0;
 
+	if (size == 0)
+		return 0; // 'text' may be NULL
+	end = text + size;
 	while (text < end && count < max) {
 		const char *line_end = memchr(text, '\n', (size_t)(end - text));
 		struct netaddr a = { .port = DNS_PORT };

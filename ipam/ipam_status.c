@@ -67,9 +67,9 @@ static size_t owner_place(const struct ipam_owner *list, size_t count, struct ow
 static void add_run(struct ipam_owner **list, size_t *count, const struct run *run)
 {
 	size_t at = owner_place(*list, *count, run->owner);
-	struct ipam_owner *o = *list + at;
+	struct ipam_owner *o = at < *count ? *list + at : NULL;
 
-	if (at == *count || o->peer != run->owner.name || o->store_id != run->owner.store_id) {
+	if (!o || o->peer != run->owner.name || o->store_id != run->owner.store_id) {
 		if ((*count & (*count - 1)) == 0)
 			*list = mem_resize(*list, *count ? 2 * *count : 1, sizeof **list);
 		o = *list + at;

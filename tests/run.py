@@ -2,7 +2,7 @@
 """Runs the tests, part by part, and ends with one line: "N passed, N failed[, N skipped]".
 
 	python3 tests/run.py all               unit, bench, lint beside net, sim, fuzz
-	python3 tests/run.py unit [pattern]    cmocka programs under gcc, clang, ASan+UBSan, TSan
+	python3 tests/run.py unit [pattern]    cmocka programs under gcc, clang with ASan+UBSan, TSan
 	python3 tests/run.py sim | soak        the simulator: --ci, or --soak for SOAK_SECONDS
 	python3 tests/run.py fuzz [pattern]    corpus replay, then FUZZ_SECONDS of search per target
 	python3 tests/run.py net [pytest args] real routers in network namespaces (root)
@@ -228,7 +228,7 @@ def run_unit_variant(tally, variant, sources):
 def part_unit(tally, arguments):
     pattern = arguments[0] if arguments else ""
     sources = unit_sources(pattern)
-    for variant in ("release", "clang", "asan"):
+    for variant in ("release", "asan"):
         before = tally.passed
         start = time.monotonic()
         run_unit_variant(tally, variant, sources)
@@ -298,7 +298,7 @@ def fuzz_one(target):
     """Lines for one fuzz target: the kept inputs first, then a short search for new ones."""
     name = target.name.removeprefix("fuzz_")
     corpus = ROOT / "tests/fuzz/corpus" / name
-    found = ROOT / BUILD / "fuzz" / "found" / name
+    found = ROOT / BUILD / "asan" / "fuzz-found" / name
     found.mkdir(parents=True, exist_ok=True)
     corpora = [str(corpus)] if corpus.is_dir() else []
     env = clean_environment()
@@ -317,8 +317,8 @@ def fuzz_one(target):
 def part_fuzz(tally, arguments):
     pattern = arguments[0] if arguments else ""
     sources = [s for s in sorted(ROOT.glob("tests/fuzz/fuzz_*.c")) if pattern in s.name]
-    targets = [ROOT / BUILD / "fuzz/tests/fuzz" / s.stem for s in sources]
-    status, output = make("fuzz", *[str(t.relative_to(ROOT)) for t in targets])
+    targets = [ROOT / BUILD / "asan/tests/fuzz" / s.stem for s in sources]
+    status, output = make("asan", *[str(t.relative_to(ROOT)) for t in targets])
     if status != 0:
         tally.bad(f"fuzz: build, {explain(status)}", output)
     built = [t for t in targets if t.exists()]
@@ -467,7 +467,8 @@ PARTS = {"lint": part_lint, "unit": part_unit, "sim": part_sim, "fuzz": part_fuz
          "net": part_net, "bench": part_bench, "vm": part_vm, "docker": part_docker,
          "soak": part_soak}
 # Those in one list run side by side.
-ALL = [["unit"], ["bench"], ["lint", "net"], ["sim"], ["fuzz"], ["vm"], ["docker"]]
+# The emulated machine has one processor, and beside it engines wait for their containers.
+ALL = [["unit"], ["bench"], ["lint", "net"], ["sim"], ["fuzz"], ["vm", "docker"]]
 # Of what costs more than its share of the 15 minutes; the whole: make test-vm.
 SAMPLES = {"vm": ["esp:all_traffic", "stock_kernel:fastdp"]}
 
