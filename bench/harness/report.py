@@ -221,7 +221,7 @@ def about(r):
     commits = list(dict.fromkeys(s["commit"] for s in slices))
     rounds = {}
     for run in r["runs"]:
-        rounds.setdefault(run["profile"], set()).add(run["round"])
+        rounds.setdefault((run["profile"], run["measure"]), set()).add(run["round"])
     counts = sorted({len(v) for v in rounds.values()})
     return [("processor", f"{m['cpu']}, {m['cpus']} CPUs"), ("kernel", f"Linux {m['kernel']}"),
             ("version", f"{m['weave']} ({', '.join(commits)})"),
