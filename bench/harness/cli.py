@@ -33,7 +33,8 @@ def names(known, default):
 
 
 def parse(arguments):
-    modes_known = [n for n in modes.MODES if modes.MODES[n].group != "peer"]
+    packaged = {n for names_of in peers.NAMES.values() for n in names_of}
+    modes_known = [n for n in modes.MODES if n not in packaged]
     p = argparse.ArgumentParser(prog="bench/run", description=DESCRIPTION,
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--full", action="store_true",
@@ -196,7 +197,9 @@ def main(arguments=None):
     if not o.host:
         machine.need_root()
         own_network()
-    subprocess.run(["make", "-s", "-C", ROOT, "all", place.PROBE.relative_to(ROOT)], check=True)
+    if subprocess.run(["make", "-s", "-C", ROOT, "all", place.PROBE.relative_to(ROOT)],
+                      check=False).returncode:
+        sys.exit("bench/run: the programs do not build")
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, interrupted)
     until = time.monotonic() + o.budget if o.budget else None
