@@ -15,10 +15,12 @@ LOOK = "cat /proc/stat; echo =; cat /proc/[0-9]*/stat 2>/dev/null; true"
 
 
 def parse(text, ticks):
-    """({"busy", "steal"}, {pid: seconds of a stranger})."""
+    """({"busy", "steal", "cpus"}, {pid: seconds of a stranger})."""
     head, _, rest = text.partition("\n=\n")
+    cpus = sum(line.startswith("cpu") for line in head.splitlines()) - 1
     fields = [int(x) for x in head.splitlines()[0].split()[1:]]
-    whole = {"busy": (sum(fields[:3]) + sum(fields[5:7])) / ticks, "steal": fields[7] / ticks}
+    whole = {"busy": (sum(fields[:3]) + sum(fields[5:7])) / ticks, "steal": fields[7] / ticks,
+             "cpus": cpus}
     strangers = {}
     for line in rest.splitlines():
         number, _, tail = line.partition(" (")
@@ -43,6 +45,7 @@ class Meter:
         for host in hosts:
             self.machines.setdefault(getattr(host, "machine", "this machine"), host)
         self.ticks = os.sysconf("SC_CLK_TCK")
+        self.cpus = 0
 
     def _look(self):
         looks = {}
@@ -59,6 +62,7 @@ class Meter:
 
     def __exit__(self, *_):
         after = self._look()
+        self.cpus = sum(whole["cpus"] for whole, _ in after.values())
         self.each, self.strangers, self.steal = {}, 0.0, 0.0
         for name, (whole, others) in after.items():
             old_whole, old_others = self.before[name]
@@ -67,6 +71,12 @@ class Meter:
             self.strangers += foreign
             self.steal += whole["steal"] - old_whole["steal"]
         self.used = sum(self.each.values())
+
+
+    def disturbed(self, seconds):
+        """The part of all processors' time that went to strangers, or to other guests of the
+        machine that ours is one of."""
+        return (self.strangers + self.steal) / max(seconds * self.cpus, 1e-3)
 
 
 def local_look():

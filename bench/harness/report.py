@@ -223,6 +223,7 @@ def about(r):
     for run in r["runs"]:
         rounds.setdefault((run["profile"], run["measure"]), set()).add(run["round"])
     counts = sorted({len(v) for v in rounds.values()})
+    out = sum(map(result.is_disturbed, r["runs"]))
     return [("processor", f"{m['cpu']}, {m['cpus']} CPUs"), ("kernel", f"Linux {m['kernel']}"),
             ("version", f"{m['weave']} ({', '.join(commits)})"),
             ("hosts", r["place"]), ("date", " to ".join(dict.fromkeys((days[0], days[-1])))),
@@ -230,7 +231,8 @@ def about(r):
              if counts else "0"),
             ("each", f"{r['settings']['seconds']} s, TCP {r['settings']['congestion']}, "
                      f"{m['iperf3'].split(' (')[0]}"),
-            ("load before", span([s["load"] for s in slices]))]
+            ("load before", span([s["load"] for s in slices])),
+            ("runs left out", f"{out} of {len(r['runs'])}, others used the processors")]
 
 
 PAGE_STYLE = """
@@ -267,7 +269,8 @@ figure{padding:14px}.wide{display:none}.narrow{display:block}.half svg{max-width
 
 METHOD = """Bars are medians over rounds, their whiskers the smallest and the largest round; × is the
 median of the ratios to {base} in the same round. In each round every mode has its turn at every
-measure. The dashed line is the host's own network. A lock: encrypted. Broken bars do not fit the
+measure. The dashed line is the host's own network. A lock: encrypted. Runs during
+which others used more than a tenth of the processors are left out. Broken bars do not fit the
 panel. Before and after measuring, packets were captured where they arrive, to see that each mode
 carries them in the way it claims. All hosts share the processors of one machine, so a slow overlay
 shows what it costs."""

@@ -14,8 +14,9 @@
 	          runs, if any, are not to be used and no table shows them)
 	measures  {name: title}
 	metrics   {name: {title, unit, better}}
-	runs      [{profile, mode, measure, round, slice, metrics: {metric: number}, raw}]
-	          or {..., error} when that one measurement failed
+	runs      [{profile, mode, measure, round, slice, metrics: {metric: number}, raw, disturbed}]
+	          disturbed: part of all processors' time that went to others meanwhile; above
+	          DISTURBED_MAX no table shows the run; or {..., error} when that one measurement failed
 	          Runs of one profile with the same round stand side by side in time.
 
 A micro result has runs [{name, instructions, ns: [a value for each round], size?}] instead of
@@ -31,6 +32,7 @@ import pathlib
 from . import stats
 
 SCHEMA = 1
+DISTURBED_MAX = 0.1
 
 
 class Unusable(Exception):
@@ -67,13 +69,17 @@ def usable(result, profile, mode):
     return result["state"].get(profile, {}).get(mode, {}).get("status") == "measured"
 
 
+def is_disturbed(run):
+    return run.get("disturbed", 0) > DISTURBED_MAX
+
+
 def by_round(result, profile, mode, measure, metric):
     """{round: value} of a mode that was measured; empty for one that failed."""
     if not usable(result, profile, mode):
         return {}
     return {r["round"]: r["metrics"][metric] for r in result["runs"]
             if r["profile"] == profile and r["mode"] == mode and r["measure"] == measure
-            and metric in r.get("metrics", {})}
+            and metric in r.get("metrics", {}) and not is_disturbed(r)}
 
 
 def cells(result):
@@ -169,4 +175,8 @@ def to_text(result):
                 lines.append(f"  {result['modes'][mode]['title']}: {state['status']}: "
                              f"{state['reason']}")
     base = result["modes"].get(result["baseline"], {}).get("title", result["baseline"])
+    out = sum(map(is_disturbed, result["runs"]))
+    if out:
+        lines.append(f"{out} of {len(result['runs'])} runs are left out: others used more than "
+                     f"{DISTURBED_MAX:.0%} of the processors meanwhile")
     return "\n".join([*lines, "", f"medians over rounds; x: to {base} in the same round"])

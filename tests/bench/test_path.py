@@ -70,6 +70,6 @@ STAT = "cpu  {} 0 100 900 0 0 50 30 0 0\ncpu0 1 1 1\n=\n{} (cc1) R 1 1 1 0 -1 0 
 
 def test_strangers_are_left_out():
     whole, strangers = cpu.parse(STAT.format(200, 7, 40), 100)
-    assert whole == {"busy": 3.5, "steal": 0.3}
+    assert whole == {"busy": 3.5, "steal": 0.3, "cpus": 1}
     assert strangers == {"7": 0.4}
     assert cpu.strangers_time({"7": 0.4, "9": 1.0}, {"7": 0.9, "10": 0.25}) == 0.75

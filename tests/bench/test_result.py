@@ -49,6 +49,13 @@ def test_what_failed_is_in_no_table():
     assert "weave fastdp: failed: went by sleeve" in text and "99" not in text
 
 
+def test_what_was_disturbed_is_in_no_table_but_counted():
+    r = canned.traffic({("vxlan", "tcp1", "gbps"): [10, 20, 30]})
+    r["runs"][2]["disturbed"] = 0.4
+    assert next(result.rows(r))["max"] == 20
+    assert "1 of 3 runs are left out" in result.to_text(r)
+
+
 def test_a_mode_without_the_baseline_has_no_ratio():
     r = canned.traffic({("fastdp", "tcp1", "gbps"): [12]})
     assert "ratio_median" not in next(result.rows(r))

@@ -27,7 +27,7 @@ class Place:
 
 def scene(log, name):
     return types.SimpleNamespace(client=types.SimpleNamespace(reaches=lambda ip: True), ip="1.2.3.4",
-                                 mtu=1450, name=name, close=lambda: log.append(f"close {name}"))
+                                 mtu=1450, name=name, hosts=[], close=lambda: log.append(f"close {name}"))
 
 
 @pytest.fixture
@@ -123,6 +123,13 @@ def test_one_failed_measurement_costs_only_itself(world):
     world.monkeypatch.setitem(measures.MEASURES, "m", measures.Measure("m", "M", fails))
     result = world.run("vxlan", count=1)
     assert [r["error"] for r in result["runs"]] == ["iperf3: no route"]
+
+
+def test_a_disturbed_measurement_is_done_again_and_the_calmer_one_kept(world):
+    shares = iter([0.5, 0.3, 0.05])
+    world.monkeypatch.setattr(rounds.cpu.Meter, "disturbed", lambda self, seconds: next(shares))
+    runs = world.run("vxlan", count=2)["runs"]
+    assert [(r["disturbed"], r["metrics"]["gbps"]) for r in runs] == [(0.3, 4.0), (0.05, 5.0)]
 
 
 def test_no_round_begins_when_time_is_up(world):
