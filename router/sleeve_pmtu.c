@@ -44,13 +44,20 @@ static void add_probe(struct pmtu *p, uint32_t size)
 	MUST(p->probes_count < PMTU_PARALLEL);
 	p->probes[p->probes_count++] =
 		(struct pmtu_probe){ .id = ++p->next_id, .size = size, .unsent = true };
+	p->sent[p->next_id % PMTU_SENT_RING] = size;
+}
+
+/* What was sent so far tells nothing any more. */
+static void forget_sent(struct pmtu *p)
+{
+	p->sent_first = p->next_id + 1;
 }
 
 /* Sends what the round still waits for once more. */
 static void next_try(struct pmtu *p, struct mono now)
 {
+	p->due = mono_after(now, (uint64_t)p->timeout_ms << p->tries);
 	p->tries++;
-	p->due = mono_after(now, p->timeout_ms);
 	for (uint32_t i = 0; i < p->probes_count; i++)
 		p->probes[i].unsent = !p->probes[i].acked && p->probes[i].size >= p->size;
 }
@@ -94,6 +101,7 @@ static void fall_back(struct pmtu *p, struct mono now)
 
 static void verify(struct pmtu *p, struct mono now)
 {
+	forget_sent(p);
 	p->state = PMTU_VERIFYING;
 	p->probes_count = 0;
 	p->tries = 0;
@@ -117,6 +125,7 @@ void pmtu_stop(struct pmtu *p)
 	p->probes_count = 0;
 	p->strikes = 0;
 	p->due = MONO_NEVER;
+	forget_sent(p);
 }
 
 void pmtu_rtt(struct pmtu *p, uint32_t rtt_ms)
@@ -144,6 +153,22 @@ static bool round_complete(const struct pmtu *p)
 	return true;
 }
 
+/* A probe of a round that is over arrived after all.  If its size had been taken as refused, then
+ * nothing is known of larger ones either. */
+static void late_ack(struct pmtu *p, uint32_t id, uint32_t size, struct mono now)
+{
+	bool known = id - p->sent_first <= p->next_id - p->sent_first &&
+		     p->next_id - id < PMTU_SENT_RING && p->sent[id % PMTU_SENT_RING] == size;
+
+	if (!known || p->state == PMTU_STOPPED || size <= p->size || size > p->max)
+		return;
+	p->size = size;
+	p->settled = false;
+	if (size >= p->refused)
+		p->refused = p->max + 1;
+	next_round(p, now);
+}
+
 void pmtu_on_ack(struct pmtu *p, uint32_t id, uint32_t size, struct mono now)
 {
 	for (uint32_t i = 0; i < p->probes_count; i++) {
@@ -163,6 +188,7 @@ void pmtu_on_ack(struct pmtu *p, uint32_t id, uint32_t size, struct mono now)
 			next_round(p, now);
 		return;
 	}
+	late_ack(p, id, size, now);
 }
 
 void pmtu_on_too_big(struct pmtu *p, uint32_t size, struct mono now)
@@ -172,6 +198,7 @@ void pmtu_on_too_big(struct pmtu *p, uint32_t size, struct mono now)
 	if (size <= p->size) {
 		/* What we took as fitting does not even leave the host. */
 		p->size = size;
+		forget_sent(p);
 		fall_back(p, now);
 		return;
 	}

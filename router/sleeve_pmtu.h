@@ -14,7 +14,9 @@
  *                        +---- back to the base size --------+
  *
  * A round sends several sizes at once, spread over what is left between the largest verified and
- * the smallest refused, so four rounds settle any range; each size gets three tries.
+ * the smallest refused, so four rounds settle any range; each size gets three tries, each twice as
+ * patient as the one before.  An acknowledgement that still comes later than that counts: it
+ * proves that the size passes, and that what was taken as refused was only slow.
  *
  * Black holes: each heartbeat reports the largest datagram that arrived.  When larger ones were
  * sent and none came, the size is verified at once; confirmed by the next heartbeat, or not
@@ -31,6 +33,7 @@
 #define PMTU_BASE 548u
 #define PMTU_PARALLEL 8u
 #define PMTU_TRIES 3u
+#define PMTU_SENT_RING 64u
 #define PMTU_VERIFY_MS 60000u
 #define PMTU_TIMEOUT_MIN_MS 20u
 #define PMTU_TIMEOUT_MAX_MS 1000u
@@ -51,7 +54,11 @@ struct pmtu {
 	struct pmtu_probe probes[PMTU_PARALLEL]; /* this round's, by growing size */
 	uint32_t probes_count, tries;
 	uint32_t next_id;
-	uint32_t timeout_ms; /* of one try */
+	/* Sizes by id modulo the ring, of probes whose acknowledgement may come late.  Those before
+	 * 'sent_first' tell of the path as it was before it came up or was suspected. */
+	uint32_t sent[PMTU_SENT_RING];
+	uint32_t sent_first;
+	uint32_t timeout_ms; /* of the first try */
 	uint32_t strikes;    /* reports in a row that missed our large datagrams */
 	struct mono due;
 	uint64_t black_holes; /* falls back to the base size */
