@@ -51,8 +51,10 @@ LDFLAGS := $(SAN)
 LIBS := -lbpf -lev -lpcap -lmnl -lsodium -lcap-ng -lseccomp -lmicrohttpd -ljansson -lnftables -lsqlite3 -lcurl -lresolv -lm
 # LIBCRYPTO= (empty) builds without OpenSSL: libsodium does all ciphers, half as fast.
 LIBCRYPTO ?= -lcrypto
-LIBS += $(LIBCRYPTO)
-CPPFLAGS += $(if $(LIBCRYPTO),,-DWEAVE_WITHOUT_LIBCRYPTO)
+# Only x86 has that one; IPSEC_MB= (empty) builds without it.
+IPSEC_MB ?= $(if $(wildcard /usr/include/intel-ipsec-mb.h),-lIPSec_MB)
+LIBS += $(LIBCRYPTO) $(IPSEC_MB)
+CPPFLAGS += $(if $(LIBCRYPTO),,-DWEAVE_WITHOUT_LIBCRYPTO) $(if $(IPSEC_MB),,-DWEAVE_WITHOUT_IPSEC_MB)
 
 FOLDERS := base gossip ipam router plugin net dns cmd
 PROGRAMS := weaver weave weave-plugin
@@ -142,7 +144,7 @@ $(foreach t,$(UNIT_SOURCES),$(eval $(call unit_program,$(t))))
 SIM_OBJECTS := $(patsubst %.c,$(O)/%.o,$(sort $(wildcard tests/sim/*.c)))
 ifneq ($(SIM_OBJECTS),)
 $(O)/simulate: $(SIM_OBJECTS) $(call archives,sim)
-	$(Q)$(CC) $(LDFLAGS) $(OPTIMIZE) -o $@ $^ -lsodium $(LIBCRYPTO) -lm
+	$(Q)$(CC) $(LDFLAGS) $(OPTIMIZE) -o $@ $^ -lsodium $(LIBCRYPTO) $(IPSEC_MB) -lm
 endif
 
 FUZZ_PROGRAMS := $(patsubst %.c,$(O)/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))

@@ -2,7 +2,8 @@
  *
  * Pure: what was looked up goes in, a decision comes out.  The kernel only takes known unicast;
  * LEAVE means that the frame takes the long way, over the bridge and the router, which decides
- * anew with all it knows.  tests/unit/router/test_fastdp_bpf.c compares both on the same frames.
+ * anew with all it knows; TO_ROUTER that only the router can be meant: past the bridge, to it.
+ * tests/unit/router/test_fastdp_bpf.c compares both on the same frames.
  */
 #ifndef WEAVE_BPF_DECIDE_BPF_H
 #define WEAVE_BPF_DECIDE_BPF_H
@@ -18,7 +19,7 @@
 #include <weave/bpf_maps.h>
 #include <weave/drop.h>
 
-enum decision { LEAVE, DROP, TO_PORT, TO_HOST, TO_BRIDGE, TO_PEER };
+enum decision { LEAVE, DROP, TO_PORT, TO_HOST, TO_BRIDGE, TO_PEER, TO_ROUTER };
 
 static __always_inline bool is_group(const uint8_t *mac)
 {
@@ -55,8 +56,8 @@ static __always_inline enum decision decide_from_container(bool own_source,
 		return TO_PORT;
 	if (to->where == FASTDP_AT_HOST)
 		return TO_HOST;
-	if (to->where == FASTDP_AT_PEER && has(peer, FASTDP_PEER_UP) && fits)
-		return TO_PEER;
+	if (to->where == FASTDP_AT_PEER)
+		return has(peer, FASTDP_PEER_UP) && fits ? TO_PEER : TO_ROUTER;
 	return LEAVE;
 }
 

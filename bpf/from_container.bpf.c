@@ -1,11 +1,20 @@
 /* At the host's end of a container's veth: what the container sends.
  *
- * Known unicast goes straight to where it lives; who has a known IP address is answered on the
- * spot. All else passes, to the bridge and the router.
+ * Known unicast goes straight to where it lives, or to the router that brings it there; who has a
+ * known IP address is answered on the spot. All else passes, to the bridge.
  */
 #include "answer.bpf.h"
 #include "decide.bpf.h"
 #include "vxlan.bpf.h"
+
+/* What the bridge would do with it, since it lives elsewhere.  Without a port of ours there, the
+ * bridge. */
+static __always_inline int send_to_router(const struct fastdp_config *c, uint32_t segment)
+{
+	uint32_t ifindex = find_bridge(c, segment);
+
+	return ifindex ? (int)bpf_redirect(ifindex, 0) : PASS;
+}
 
 static __always_inline bool lives_at(const struct fastdp_port *port, uint32_t ifindex,
 				     const uint8_t *mac)
@@ -49,6 +58,8 @@ int weave_container(struct __sk_buff *skb)
 			return PASS;
 		count_out(to->number, skb->len);
 		return send_to_peer(skb, c, peer, port->segment, FASTDP_TTL);
+	case TO_ROUTER:
+		return send_to_router(c, port->segment);
 	default:
 		return PASS;
 	}

@@ -35,7 +35,7 @@ void daemon_fastdp_open(struct daemon *d)
 		.self = d->state.name,
 		.bridge = d->options->bridge,
 		.bridge_port_ifindex = d->bridge.port_ifindex,
-		.port = (uint16_t)(d->options->port + 1),
+		.port = d->options->fastdp ? (uint16_t)(d->options->port + 1) : 0,
 		.mtu = d->mtu,
 	};
 	struct why why = { 0 };
@@ -44,21 +44,26 @@ void daemon_fastdp_open(struct daemon *d)
 	 * each connection decide. */
 	if (!d->options->fastdp || d->passwords || was_sealed(d))
 		remove_rest(d);
-	if (!d->options->fastdp) {
-		why_set(&why, WHY_NONE, "switched off here (--no-fastdp)");
-	} else if (fastdp_io_new(&c, d->net, &d->log, &d->fastdp, &why)) {
-		log_warning(&d->log, "no fastdp, all goes by sleeve: %s", why.text);
+	if (fastdp_io_new(&c, d->net, &d->log, &d->fastdp, &why)) {
+		log_warning(&d->log, "%s: %s",
+			    c.port ? "no fastdp, all goes by sleeve"
+				   : "containers' frames take the way over the bridge",
+			    why.text);
 		remove_rest(d);
+		c.port = 0;
 	}
+	if (!d->options->fastdp)
+		why_set(&why, WHY_NONE, "switched off here (--no-fastdp)");
 	memcpy(d->no_fastdp, why.text, sizeof d->no_fastdp);
-	if (d->fastdp && d->passwords && !fastdp_io_seal(d->fastdp, &why)) {
+	if (c.port && d->passwords && !fastdp_io_seal(d->fastdp, &why)) {
 		log_warning(&d->log, "sealed connections go by sleeve: %s", why.text);
 		d->no_esp = "a password is set, and this kernel has no ESP: see the log";
 	}
-	d->config.gossip.overlays = OVERLAY_SLEEVE | (d->fastdp ? OVERLAY_FASTDP : 0);
-	d->config.router.fastdp_port = d->fastdp ? c.port : 0;
+	d->config.gossip.overlays = OVERLAY_SLEEVE | (c.port ? OVERLAY_FASTDP : 0);
+	d->config.router.fastdp_port = c.port;
+	d->config.router.tells_kernel = d->fastdp;
 	d->config.router.fastdp_keep = !d->passwords;
-	d->config.router.no_fastdp = d->fastdp ? NULL : d->no_fastdp;
+	d->config.router.no_fastdp = c.port ? NULL : d->no_fastdp;
 	d->config.router.no_esp = d->no_esp;
 }
 

@@ -707,7 +707,7 @@ static const struct option options[] = {
 	{ "key-life", TAKES_TEXT, set_key_life, NULL, "<seconds>",
 	  "how long a key of the data path is used (120)" },
 	{ "no-fastdp", TAKES_BOOL, set_no_fastdp, "WEAVE_NO_FASTDP", "",
-	  "carry frames in user space only" },
+	  "carry frames between hosts in user space only" },
 	{ "capture", TAKES_TEXT, set_capture, NULL, "<how>",
 	  "frames come from the bridge by vnet, fast, or by pcap (vnet)" },
 	{ "mtu", TAKES_TEXT, set_mtu, "WEAVE_MTU", "<bytes>", "of the overlay, 0 automatic (0)" },

@@ -6,6 +6,9 @@
 
 /* The fastest first. */
 static const struct aead_backend *const backends[] = {
+#ifndef WEAVE_WITHOUT_IPSEC_MB
+	&aead_ipsec_mb,
+#endif
 #ifndef WEAVE_WITHOUT_LIBCRYPTO
 	&aead_openssl,
 #endif

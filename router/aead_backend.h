@@ -27,6 +27,9 @@ struct aead_backend {
 		     size_t size, const uint8_t *tag);
 };
 
+#ifndef WEAVE_WITHOUT_IPSEC_MB
+extern const struct aead_backend aead_ipsec_mb;
+#endif
 #ifndef WEAVE_WITHOUT_LIBCRYPTO
 extern const struct aead_backend aead_openssl;
 #endif

@@ -98,6 +98,7 @@ void fastdp_io_bridge_port(struct fastdp_io *f, int ifindex)
 {
 	f->config.bridge_port_ifindex = ifindex;
 	write_config(f);
+	fastdp_add_router_port(f, ifindex, SEGMENT_DEFAULT);
 }
 
 void fastdp_io_mtu(struct fastdp_io *f, uint32_t mtu)
@@ -280,10 +281,10 @@ int fastdp_io_new(const struct fastdp_io_config *config, struct net *net, struct
 	f->mark = net_bridge_mark(config->bridge);
 	f->frame = mem_new(1, config->mtu + ETH_HLEN);
 	fastdp_slots_init(&f->slots, FASTDP_PEERS_MAX);
-	rc = make_device(f, why);
+	rc = config->port ? make_device(f, why) : 0;
 	if (rc == 0)
 		rc = fastdp_maps_load(&f->maps, f->vxlan_ifindex, f->mark, why);
-	if (rc == 0)
+	if (rc == 0 && config->port)
 		rc = open_socket(f, why);
 	if (rc == 0) {
 		f->ring = ring_buffer__new(f->maps.fds[MAP_EVENTS], on_pong, f, NULL);
@@ -295,7 +296,8 @@ int fastdp_io_new(const struct fastdp_io_config *config, struct net *net, struct
 	}
 	if (rc == 0) {
 		write_config(f);
-		rc = attach_device(f, why);
+		fastdp_add_router_port(f, config->bridge_port_ifindex, SEGMENT_DEFAULT);
+		rc = config->port ? attach_device(f, why) : 0;
 	}
 	if (rc) {
 		fastdp_io_free(f);

@@ -175,6 +175,8 @@ int fastdp_program_fd(const struct fastdp_maps *m, enum fastdp_program program)
 		return bpf_program__fd(m->programs->progs.weave_container);
 	case PROGRAM_HOST:
 		return bpf_program__fd(m->programs->progs.weave_host);
+	case PROGRAM_ROUTER:
+		return bpf_program__fd(m->programs->progs.weave_router);
 	case PROGRAM_UNDERLAY:
 		return bpf_program__fd(m->programs->progs.weave_underlay);
 	case PROGRAM_VXLAN:

@@ -46,6 +46,7 @@ void fastdp_maps_unload(struct fastdp_maps *m); /* what is attached stays */
 enum fastdp_program {
 	PROGRAM_CONTAINER,
 	PROGRAM_HOST,
+	PROGRAM_ROUTER,
 	PROGRAM_UNDERLAY,
 	PROGRAM_VXLAN,
 	PROGRAM_PING

@@ -11,7 +11,8 @@ static const struct fastdp_known_port *port_of(const struct fastdp_io *f, uint32
 					       struct mac mac)
 {
 	for (size_t i = 0; i < f->ports_count; i++)
-		if (f->ports[i].segment == segment && mac_equal(f->ports[i].mac, mac))
+		if (f->ports[i].segment == segment && f->ports[i].kind != PORT_ROUTER &&
+		    mac_equal(f->ports[i].mac, mac))
 			return &f->ports[i];
 	return NULL;
 }
@@ -85,7 +86,7 @@ static struct fastdp_endpoint local_endpoint(const struct fastdp_io *f, uint32_t
 		return (struct fastdp_endpoint){ FASTDP_BEHIND_PORT, (uint32_t)b->ifindex };
 	if (!port)
 		return (struct fastdp_endpoint){ .where = FASTDP_AT_BRIDGE };
-	return (struct fastdp_endpoint){ port->host ? FASTDP_AT_HOST : FASTDP_AT_PORT,
+	return (struct fastdp_endpoint){ port->kind == PORT_HOST ? FASTDP_AT_HOST : FASTDP_AT_PORT,
 					 (uint32_t)port->ifindex };
 }
 
@@ -192,11 +193,14 @@ static int netns_behind(struct fastdp_io *f, int ifindex)
 
 static int attach(struct fastdp_io *f, const struct fastdp_known_port *p)
 {
-	if (p->host)
-		return net_program_attach(p->ifindex, NET_EGRESS, f->mark,
-					  fastdp_program_fd(&f->maps, PROGRAM_HOST));
-	return net_program_attach(p->ifindex, NET_INGRESS, f->mark,
-				  fastdp_program_fd(&f->maps, PROGRAM_CONTAINER));
+	static const enum fastdp_program programs[] = {
+		[PORT_CONTAINER] = PROGRAM_CONTAINER,
+		[PORT_HOST] = PROGRAM_HOST,
+		[PORT_ROUTER] = PROGRAM_ROUTER,
+	};
+
+	return net_program_attach(p->ifindex, p->kind == PORT_HOST ? NET_EGRESS : NET_INGRESS,
+				  f->mark, fastdp_program_fd(&f->maps, programs[p->kind]));
 }
 
 static void add_port(struct fastdp_io *f, struct fastdp_known_port fresh)
@@ -208,7 +212,7 @@ static void add_port(struct fastdp_io *f, struct fastdp_known_port fresh)
 		return;
 	if (p)
 		fastdp_io_port_gone(f, fresh.ifindex);
-	fresh.netns = fresh.host ? -1 : netns_behind(f, fresh.ifindex);
+	fresh.netns = fresh.kind == PORT_CONTAINER ? netns_behind(f, fresh.ifindex) : -1;
 	settle_port(f, &fresh);
 	rc = attach(f, &fresh);
 	if (rc) {
@@ -222,6 +226,8 @@ static void add_port(struct fastdp_io *f, struct fastdp_known_port fresh)
 		f->ports = mem_resize(f->ports, f->ports_room, sizeof *f->ports);
 	}
 	f->ports[f->ports_count++] = fresh;
+	if (fresh.kind == PORT_ROUTER)
+		return;
 	forget_behind(f, find_behind(f, fresh.segment, fresh.mac));
 	settle_local(f, fresh.segment, fresh.mac);
 }
@@ -236,9 +242,18 @@ void fastdp_io_host(struct fastdp_io *f, int bridge_ifindex, uint32_t segment, s
 {
 	add_port(f, (struct fastdp_known_port){
 			    .ifindex = bridge_ifindex,
-			    .host = true,
+			    .kind = PORT_HOST,
 			    .segment = segment,
 			    .mac = mac,
+		    });
+}
+
+void fastdp_add_router_port(struct fastdp_io *f, int ifindex, uint32_t segment)
+{
+	add_port(f, (struct fastdp_known_port){
+			    .ifindex = ifindex,
+			    .kind = PORT_ROUTER,
+			    .segment = segment,
 		    });
 }
 
@@ -253,6 +268,8 @@ void fastdp_io_port_gone(struct fastdp_io *f, int ifindex)
 	gone = *p;
 	*p = f->ports[--f->ports_count];
 	fastdp_map_remove(&f->maps, MAP_PORTS, &key);
+	if (gone.kind == PORT_ROUTER)
+		return;
 	settle_local(f, gone.segment, gone.mac);
 	for (size_t i = f->behind_count; i-- > 0;) {
 		struct fastdp_behind b = f->behind[i];
@@ -269,7 +286,7 @@ void fastdp_io_learned(struct fastdp_io *f, int ifindex, uint32_t segment, struc
 	const struct fastdp_known_port *p = port_at(f, ifindex);
 	struct fastdp_behind *b = find_behind(f, segment, mac);
 
-	if (!p || p->host || p->segment != segment || port_of(f, segment, mac)) {
+	if (!p || p->kind != PORT_CONTAINER || p->segment != segment || port_of(f, segment, mac)) {
 		forget_behind(f, b);
 	} else if (b) {
 		b->ifindex = ifindex;
@@ -326,6 +343,8 @@ void fastdp_io_segment(struct fastdp_io *f, uint32_t segment, int bridge_port_if
 
 	/* Until the router has spoken, what an earlier life carried goes on. */
 	s->bridge_port_ifindex = bridge_port_ifindex;
+	if (bridge_port_ifindex)
+		fastdp_add_router_port(f, bridge_port_ifindex, segment);
 	if (s->carried || !bridge_port_ifindex)
 		settle_segment(f, s);
 }

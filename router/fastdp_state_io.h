@@ -49,10 +49,15 @@ struct fastdp_inherited {
 	bool settled;
 };
 
-/* The host's end of a container's veth, or the bridge, for the host. */
+enum fastdp_port_kind {
+	PORT_CONTAINER, /* the host's end of its veth */
+	PORT_HOST,	/* the bridge's own device */
+	PORT_ROUTER,	/* ours of the bridge; nobody lives there */
+};
+
 struct fastdp_known_port {
 	int ifindex;
-	bool host;
+	enum fastdp_port_kind kind;
 	int netns; /* number of the container's namespace in ours; -1: not known */
 	uint32_t segment;
 	struct mac mac;
@@ -144,6 +149,8 @@ void fastdp_close_esp(struct fastdp_io *f);
 
 /* ---- fastdp_ports_io.c ---- */
 
+/* Our own port of that segment's bridge. */
+void fastdp_add_router_port(struct fastdp_io *f, int ifindex, uint32_t segment);
 void fastdp_do_endpoint(struct fastdp_io *f, const struct fastdp_op *op);
 void fastdp_remove_endpoint(struct fastdp_io *f, const struct fastdp_mac *key);
 /* One that lives here is where its port is, as far as we know of it. */

@@ -14,7 +14,7 @@ void router_fastdp_init(struct router *r)
 		.key_life_ms = r->config.epoch_ms,
 	};
 
-	if (!limits.port)
+	if (!limits.port && !r->config.tells_kernel)
 		return;
 	r->fastdp = fastdp_new(&limits, r->endpoints, r->topology, r->config.seed ^ 0x666173u);
 	networks_track(r->networks);
@@ -24,7 +24,7 @@ uint8_t router_overlays(const struct router *r, bool sealed)
 {
 	/* Never in clear what the other overlay seals. */
 	return OVERLAY_SLEEVE | SLEEVE_TAKES_PARTIAL |
-	       (r->fastdp && (!sealed || !r->config.no_esp) ? OVERLAY_FASTDP : 0);
+	       (r->config.fastdp_port && (!sealed || !r->config.no_esp) ? OVERLAY_FASTDP : 0);
 }
 
 void router_fastdp_begin(struct router *r, struct sleeve_path *p, struct mono now)
@@ -106,12 +106,12 @@ struct overlay_choice router_choice(const struct router *r, const struct sleeve_
 		.theirs = p->theirs.overlays,
 		.sleeve_proven = path_is_up(p),
 		.sealed = path_is_sealed(p),
-		.no_fastdp = r->fastdp ? NULL : r->config.no_fastdp,
+		.no_fastdp = r->config.fastdp_port ? NULL : r->config.no_fastdp,
 		.no_esp = r->config.no_esp,
 		.fastdp_why = why,
 	};
 
-	if (r->fastdp)
+	if (r->config.fastdp_port)
 		facts.fastdp_carries = fastdp_carries(r->fastdp, p->conn, r->now, why, sizeof why);
 	else if (!facts.no_fastdp)
 		facts.no_fastdp = "not used by this router";

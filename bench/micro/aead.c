@@ -100,6 +100,9 @@ static void *setup(const struct micro *c)
 			(&(const struct how){ backend, cipher, AEAD_OPENS }))
 
 const struct micro micro_aead[] = {
+#ifndef WEAVE_WITHOUT_IPSEC_MB
+	BOTH("ipsec-mb AES-256-GCM", &aead_ipsec_mb, AEAD_AES_256_GCM),
+#endif
 #ifndef WEAVE_WITHOUT_LIBCRYPTO
 	BOTH("openssl AES-256-GCM", &aead_openssl, AEAD_AES_256_GCM),
 	BOTH("openssl ChaCha20-Poly1305", &aead_openssl, AEAD_CHACHA20_POLY1305),

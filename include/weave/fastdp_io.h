@@ -20,8 +20,10 @@ struct fastdp_io_config {
 	peer_name self;
 	const char *bridge;	 /* its name */
 	int bridge_port_ifindex; /* the router's port of it */
-	uint16_t port;		 /* UDP, of VXLAN */
-	uint32_t mtu;		 /* of the bridge */
+	/* UDP, of VXLAN; 0: nothing goes to peers by itself, the programs only take the short way
+	 * between containers and to the router, past the bridge. */
+	uint16_t port;
+	uint32_t mtu; /* of the bridge */
 };
 
 struct fastdp_io;

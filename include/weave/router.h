@@ -35,7 +35,9 @@ struct router_config {
 	bool bridge_offloads;  /* the bridge takes frames with something undone */
 	/* A sealed path gets new keys after so long or so many datagrams; 0: SLEEVE_EPOCH_*. */
 	uint64_t epoch_ms, epoch_packets;
-	uint16_t fastdp_port;  /* UDP port of VXLAN; 0: no fastdp here */
+	uint16_t fastdp_port; /* UDP port of VXLAN; 0: no fastdp here */
+	/* There are programs at containers all the same, and they want to know who lives where. */
+	bool tells_kernel;
 	const char *no_fastdp; /* then why, for people; borrowed, outlives the router */
 	const char *no_esp;    /* why sealed connections have no fastdp; NULL: the kernel seals */
 	/* A path goes on after its connection while the other kernel answers.  Not where a password

@@ -6,6 +6,7 @@ WEAVE_TRANSFER_MB sets the size of the large transfers (200).
 import contextlib
 import hashlib
 import ipaddress
+import json
 import os
 import random
 import socket
@@ -268,13 +269,74 @@ def send_segmented(client, server, ip, sizes=(1000, 333, 1200)):
             assert b"".join(got) == data
 
 
+def watch_bridge(host):
+    host.run("nft add table bridge seen")
+    host.run("nft add chain bridge seen f { type filter hook forward priority 0 ; }")
+    host.run("nft add rule bridge seen f meta l4proto tcp counter")
+
+
+def crossed_bridge(host):
+    """TCP packets, since it is watched."""
+    rules = json.loads(host.run("nft -j list table bridge seen"))["nftables"]
+    return next(e["counter"]["packets"] for r in rules if "rule" in r
+                for e in r["rule"]["expr"] if "counter" in e)
+
+
+@pytest.mark.parametrize("options", [("--no-fastdp",), ("--password", "p")],
+                         ids=["no-fastdp", "no-esp"])
+def test_past_the_bridge(lab, options):
+    """Between a container and the router's port, with programs of the kernel; also after the
+    router's death."""
+    lan = lab.lan()
+    a, b = lan.host("a"), lan.host("b")
+    a.launch(*options)
+    b.launch(*options, a.ip)
+    mesh([a, b])
+    x, y = a.container("10.2.1.1/24"), b.container("10.2.1.2/24", "fd02::2/64")
+    wait_until(15, lambda: x.reaches(y.ip), "ping")
+    if any(c["Overlay"] != "sleeve" for c in a.connections()):
+        pytest.skip("this kernel has ESP, so the frames go by fastdp")
+    for host in (a, b):
+        watch_bridge(host)
+    transfer(x, y, y.ip, 3_000_000)
+    transfer(y, x, x.ip, 3_000_000)
+    b.kill()
+    b.launch(*options, a.ip)
+    mesh([a, b])
+    wait_until(15, lambda: x.reaches(y.ip), "ping")
+    transfer(x, y, y.ip, 3_000_000)
+    assert [crossed_bridge(host) for host in (a, b)] == [0, 0]
+    # Whom the router has not attached is only known to the bridge.
+    plain, _ = plain_box(b, "10.2.1.3/24")
+    wait_until(15, lambda: x.reaches("10.2.1.3"), "ping")
+    transfer(x, plain, "10.2.1.3", 3_000_000)
+    assert crossed_bridge(b) > 10
+
+
+def plain_box(host, *addresses):
+    """A container at the bridge that was not attached by the router, and its port."""
+    mtu = host.links()["weave"]["mtu"]
+    box = host.container()
+    host.run(["ip", "link", "add", "plain", "mtu", mtu, "type", "veth", "peer", "name", "ethwe",
+              "mtu", mtu, "netns", box.name])
+    for address in addresses:
+        box.run(["ip", "address", "add", address, "dev", "ethwe",
+                 *(["nodad"] if ":" in address else [])])
+    box.run("ip link set ethwe up")
+    host.run("ip link set plain master weave up")
+    return box, "plain"
+
+
 @pytest.mark.parametrize("whole", [True, False], ids=["offloads", "no-offloads"])
 def test_checksums_in_the_container(lab, whole):
     """With offloads the container takes large frames, as from its own host; without, its kernel cuts
     and sums up what we handed over, and every packet must be right."""
     _, _, b, x, y = pair(lab)
-    port = next(n for n in b.links() if n.startswith("vethwl"))
     if not whole:
+        # The router's programs reach into containers past the port's offloads; this one is
+        # the bridge's alone.
+        b.weave("detach", "10.2.1.2/24", "fd02::2/64", y.name)
+        y, port = plain_box(b, "10.2.1.2/24", "fd02::2/64")
         b.run(["ethtool", "-K", port, "tx", "off", "tso", "off", "gso", "off",
                "tx-udp-segmentation", "off"])
     with Checker(y, "ethwe") as seen:

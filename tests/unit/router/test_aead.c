@@ -85,6 +85,9 @@ static const struct vector vectors[] = {
 };
 
 static const struct aead_backend *const backends[] = {
+#ifndef WEAVE_WITHOUT_IPSEC_MB
+	&aead_ipsec_mb,
+#endif
 #ifndef WEAVE_WITHOUT_LIBCRYPTO
 	&aead_openssl,
 #endif
@@ -93,16 +96,27 @@ static const struct aead_backend *const backends[] = {
 
 static const enum aead_cipher ciphers[] = { AEAD_AES_256_GCM, AEAD_CHACHA20_POLY1305 };
 
+static bool is_for_aes_only(const struct aead_backend *b)
+{
+#ifndef WEAVE_WITHOUT_IPSEC_MB
+	return b == &aead_ipsec_mb;
+#else
+	(void)b;
+	return false;
+#endif
+}
+
 static struct aead *make(const struct aead_backend *b, enum aead_cipher cipher, enum aead_use use,
 			 const uint8_t *key)
 {
 	struct aead *a = aead_new_with(b, cipher, use);
 
-	/* Without the processor's help libsodium has no AES; then it must say so. */
+	/* One has nothing but AES, and without the processor's help there is no AES; then they must
+	 * say so. */
 	if (!a) {
-		assert_ptr_equal(b, &aead_sodium);
-		assert_int_equal(cipher, AEAD_AES_256_GCM);
-		assert_false(crypto_aead_aes256gcm_is_available());
+		assert_true(b == &aead_sodium || is_for_aes_only(b));
+		assert_true(cipher == AEAD_AES_256_GCM || is_for_aes_only(b));
+		assert_true(cipher != AEAD_AES_256_GCM || !crypto_aead_aes256gcm_is_available());
 		return NULL;
 	}
 	aead_set_key(a, key);
@@ -245,14 +259,15 @@ static void nothing_is_allocated_per_datagram(void **state)
 	size_t heap, ours;
 
 	(void)state;
-	for (size_t c = 0; c < ARRAY_COUNT(ciphers); c++) {
-		struct aead *seals = aead_new(ciphers[c], AEAD_SEALS);
-		struct aead *opens = aead_new(ciphers[c], AEAD_OPENS);
+	for (size_t k = 0; k < ARRAY_COUNT(backends) * ARRAY_COUNT(ciphers); k++) {
+		const struct aead_backend *b = backends[k / ARRAY_COUNT(ciphers)];
+		struct aead *seals = make(b, ciphers[k % ARRAY_COUNT(ciphers)], AEAD_SEALS, key);
+		struct aead *opens = make(b, ciphers[k % ARRAY_COUNT(ciphers)], AEAD_OPENS, key);
 
-		aead_set_key(seals, key);
-		aead_set_key(opens, key);
+		if (!seals)
+			continue;
 #ifndef WEAVE_WITHOUT_LIBCRYPTO
-		assert_true(heap_calls > 0); /* what is counted at all */
+		assert_true(b != &aead_openssl || heap_calls > 0); /* what is counted at all */
 #endif
 		heap = heap_calls;
 		ours = mem_in_use();
