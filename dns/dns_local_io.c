@@ -6,6 +6,7 @@
 
 #include <weave/alloc.h>
 #include <weave/hash.h>
+#include <weave/must.h>
 #include <weave/sockaddr_io.h>
 
 #define LOOK_AGAIN_MS 1000u   /* after somebody was not found */
@@ -58,6 +59,7 @@ static void look(struct local_networks *l, struct mono now)
  * packet with a source of its own.  Or somebody on that interface's network. */
 static bool is_listed(const struct local_networks *l, int ifindex, struct ip_addr ip)
 {
+	MUST(l->list || !l->count);
 	for (size_t i = 0; i < l->count; i++) {
 		const struct local_network *n = &l->list[i];
 

@@ -13,6 +13,7 @@ static bool get_target(struct exchange *x, const char **id, struct ip_addr *addr
 {
 	const char *text = x->arguments[0] ? x->arguments[1] : NULL;
 
+	*address = (struct ip_addr){ 0 };
 	*id = x->arguments[0];
 	if (text && !ip_parse(text, address)) {
 		why_set(why, WHY_INVALID, "'%.60s' is no IP address", text);

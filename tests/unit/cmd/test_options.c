@@ -116,7 +116,7 @@ static void dns(void **state)
 			      "--dns-ttl=30",
 			      "--dns-fallback-timeout=250ms",
 			      "--resolv-conf=/x" };
-	const char *two[] = { "--no-dns", "--resolv-conf=", "--docker-bridge=" };
+	const char *two[] = { "--no-dns", "--resolv-conf=", "--docker-bridge=", NULL };
 	struct weaver_options o;
 	struct why why;
 
