@@ -262,11 +262,17 @@ static bool deliver_finished(struct router *r, uint32_t segment, const struct of
 static bool deliver_as_is(struct router *r, uint32_t segment, struct bytes frame,
 			  struct offload undone)
 {
-	uint8_t *at = outbox_frame(&r->outbox, segment, frame.size);
+	uint8_t *at;
 
-	if (!at)
-		return false;
-	memcpy(at, frame.data, frame.size);
+	if (r->lends) {
+		if (!outbox_lend(&r->outbox, segment, frame))
+			return false;
+	} else {
+		at = outbox_frame(&r->outbox, segment, frame.size);
+		if (!at)
+			return false;
+		memcpy(at, frame.data, frame.size);
+	}
 	r->outbox.frames[r->outbox.frames_count - 1].undone = undone;
 	return true;
 }

@@ -1,5 +1,7 @@
 #include <weave/outbox.h>
 
+#include <string.h>
+
 #include <weave/alloc.h>
 #include <weave/must.h>
 
@@ -19,12 +21,13 @@ void outbox_clear(struct outbox *o)
 	o->datagrams_count = 0;
 	o->frames_count = 0;
 	o->arena_used = 0;
+	o->lent = false;
 	o->open = false;
 }
 
 bool outbox_nearly_full(const struct outbox *o)
 {
-	return OUTBOX_ARENA_SIZE - o->arena_used < OUTBOX_RESERVE ||
+	return o->lent || OUTBOX_ARENA_SIZE - o->arena_used < OUTBOX_RESERVE ||
 	       o->datagrams_count > OUTBOX_DATAGRAMS_MAX / 2 ||
 	       o->frames_count > OUTBOX_FRAMES_MAX / 2;
 }
@@ -55,6 +58,39 @@ uint8_t *outbox_frame(struct outbox *o, uint32_t segment, size_t size)
 								      .size = (uint32_t)size,
 								      .segment = segment };
 	return p;
+}
+
+bool outbox_lend(struct outbox *o, uint32_t segment, struct bytes frame)
+{
+	if (o->frames_count == OUTBOX_FRAMES_MAX) {
+		o->overflows++;
+		return false;
+	}
+	o->frames[o->frames_count++] = (struct outbox_frame){
+		.data = frame.data, .size = (uint32_t)frame.size, .segment = segment, .lent = true
+	};
+	o->lent = true;
+	return true;
+}
+
+void outbox_own(struct outbox *o)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; o->lent && i < o->frames_count; i++) {
+		struct outbox_frame *f = &o->frames[i];
+		uint8_t *copy = f->lent ? take(o, f->size) : NULL;
+
+		if (f->lent && !copy)
+			continue;
+		if (copy)
+			f->data = memcpy(copy, f->data, f->size);
+		f->lent = false;
+		o->frames[kept++] = *f;
+	}
+	if (o->lent)
+		o->frames_count = kept;
+	o->lent = false;
 }
 
 uint8_t *outbox_open(struct outbox *o, struct netaddr to, size_t size)

@@ -53,6 +53,13 @@ static void on_part(struct router *r, struct sleeve_path *p, const struct train_
 	on_frame_record(r, p, &f, now);
 }
 
+void router_take_back(struct router *r, struct sleeve_path *p)
+{
+	/* Only when nobody has flushed since. */
+	outbox_own(&r->outbox);
+	train_take_back(&p->train);
+}
+
 void router_path_joined(struct router *r, struct sleeve_path *p, struct mono now)
 {
 	struct train_part part;
@@ -61,6 +68,15 @@ void router_path_joined(struct router *r, struct sleeve_path *p, struct mono now
 		on_part(r, p, &part, now);
 	r->drops.count[DROP_REASSEMBLY] += p->reassembly.dropped + p->train.dropped;
 	p->reassembly.dropped = p->train.dropped = 0;
+}
+
+/* The frame stays in the train's memory until it is flushed. */
+static void on_body(struct router *r, struct sleeve_path *p, const struct sleeve_frame *frame,
+		    struct mono now)
+{
+	r->lends = true;
+	on_frame_record(r, p, frame, now);
+	r->lends = false;
 }
 
 static void on_piece(struct router *r, struct sleeve_path *p, const struct sleeve_fragment *f,
@@ -76,7 +92,7 @@ static void on_piece(struct router *r, struct sleeve_path *p, const struct sleev
 		if (reader_verdict(&reader))
 			router_drop(r, DROP_BAD_DATAGRAM);
 		else
-			on_frame_record(r, p, &frame, now);
+			on_body(r, p, &frame, now);
 	}
 	router_path_joined(r, p, now);
 	r->due = mono_min(r->due, train_deadline(&p->train));
@@ -267,6 +283,7 @@ void router_on_datagram(struct router *r, struct netaddr from, uint8_t *datagram
 	p = admit(r, from, datagram, size, &said);
 	if (!p)
 		return;
+	router_take_back(r, p);
 	endpoints_now(r->endpoints, now);
 	router_refresh(r);
 	path_on_heard(p, size, now);

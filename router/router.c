@@ -52,6 +52,7 @@ static void free_path(struct router *r, struct sleeve_path *p)
 	r->snapshot_stale = true;
 	if (r->last_heard == p)
 		r->last_heard = NULL;
+	outbox_own(&r->outbox);
 	/* While there are keys to seal it with. */
 	if (r->open.path == p)
 		router_close_datagram(r);
@@ -387,6 +388,7 @@ void router_tick(struct router *r, struct mono now)
 	for (size_t i = 0; i < r->paths_count; i++) {
 		struct sleeve_path *p = r->paths[i];
 
+		router_take_back(r, p);
 		path_tick(p, now);
 		router_path_joined(r, p, now);
 		router_path_run(r, p, now);

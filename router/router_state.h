@@ -50,6 +50,7 @@ struct router {
 	struct open_datagram open;
 	/* A frame made of part of another one, and one made of that; FRAME_DATA_MAX each. */
 	uint8_t *part, *finished;
+	bool lends; /* what is delivered now may be lent to the outbox */
 
 	struct mono now; /* of the latest turn */
 	struct mono due;
@@ -109,6 +110,8 @@ void router_carry_out(struct router *r, const struct verdict *v, uint32_t segmen
 
 /* ---- receive.c ---- */
 /* After pieces came, or time passed: takes what has become of them. */
+/* Its train's memory is about to be written again: what the outbox has of it is copied. */
+void router_take_back(struct router *r, struct sleeve_path *p);
 void router_path_joined(struct router *r, struct sleeve_path *p, struct mono now);
 
 #endif

@@ -18,7 +18,9 @@
  * take stays in the processor's caches. */
 #define IN_BATCH 8u
 #define BATCHES_PER_TURN 16 /* then other watchers get their turn */
-#define SOCKET_BUFFER (4 << 20)
+/* Several streams fill it while the router waits for a processor; a train that does not fit is
+ * lost. */
+#define SOCKET_BUFFER (16 << 20)
 #define IN_BUFFER_SIZE 65536u
 
 struct control {

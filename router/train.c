@@ -7,7 +7,7 @@
 
 #define HEADER_SIZE (SLEEVE_PARTIAL_HEADER_SIZE - 1)
 
-enum slot_state { SLOT_FREE, SLOT_JOINING, SLOT_PARTED };
+enum slot_state { SLOT_FREE, SLOT_JOINING, SLOT_PARTED, SLOT_HANDED_OUT };
 
 struct train_slot {
 	enum slot_state state;
@@ -31,11 +31,16 @@ void train_fini(struct train *t)
 
 /* ---- which frames are old news ---- */
 
+static bool is_used(const struct train_slot *s)
+{
+	return s->state == SLOT_JOINING || s->state == SLOT_PARTED;
+}
+
 static void finish(struct train *t, struct train_slot *s)
 {
 	uint32_t age = t->newest - s->id;
 
-	MUST(s->state != SLOT_FREE && t->used);
+	MUST(is_used(s) && t->used);
 	if (age < 64)
 		t->finished |= UINT64_C(1) << age;
 	s->state = SLOT_FREE;
@@ -67,7 +72,8 @@ static struct train_slot *oldest(struct train *t)
 	struct train_slot *best = NULL;
 
 	for (size_t i = 0; i < TRAIN_SLOTS; i++)
-		if (!best || (int32_t)(t->slots[i]->id - best->id) < 0)
+		if (t->slots[i]->state != SLOT_HANDED_OUT &&
+		    (!best || (int32_t)(t->slots[i]->id - best->id) < 0))
 			best = t->slots[i];
 	return best;
 }
@@ -84,7 +90,7 @@ static struct train_slot *free_slot(struct train *t, uint32_t id)
 			return t->slots[i];
 	}
 	s = oldest(t);
-	if ((int32_t)(id - s->id) < 0)
+	if (!s || (int32_t)(id - s->id) < 0)
 		return NULL;
 	give_up(t, s);
 	return s;
@@ -95,7 +101,7 @@ static struct train_slot *slot_for(struct train *t, const struct sleeve_fragment
 	struct train_slot *s;
 
 	for (size_t i = 0; i < TRAIN_SLOTS && t->slots[i]; i++)
-		if (t->slots[i]->state != SLOT_FREE && t->slots[i]->id == f->id)
+		if (is_used(t->slots[i]) && t->slots[i]->id == f->id)
 			return t->slots[i];
 	if (is_old(t, f->id))
 		return NULL;
@@ -222,14 +228,22 @@ struct bytes train_add(struct train *t, const struct sleeve_fragment *f, struct 
 	if (!ranges_cover(&s->ranges, 0, s->total))
 		return bytes_of(NULL, 0);
 	finish(t, s);
+	s->state = SLOT_HANDED_OUT;
 	return bytes_of(s->buffer, s->total);
+}
+
+void train_take_back(struct train *t)
+{
+	for (size_t i = 0; i < TRAIN_SLOTS && t->slots[i]; i++)
+		if (t->slots[i]->state == SLOT_HANDED_OUT)
+			t->slots[i]->state = SLOT_FREE;
 }
 
 /* ---- time ---- */
 
 static struct mono due_at(const struct train_slot *s)
 {
-	if (s->state == SLOT_FREE)
+	if (!is_used(s))
 		return MONO_NEVER;
 	return mono_after(s->last, s->state == SLOT_JOINING ? TRAIN_WAIT_MS : TRAIN_KEEP_MS);
 }
@@ -276,7 +290,7 @@ void train_check(const struct train *t)
 	for (size_t i = 0; i < TRAIN_SLOTS; i++) {
 		const struct train_slot *s = t->slots[i];
 
-		if (!s || s->state == SLOT_FREE)
+		if (!s || !is_used(s))
 			continue;
 		used++;
 		MUST(s->total <= SLEEVE_BODY_MAX);

@@ -6,7 +6,7 @@
  * frames have overtaken a frame by TRAIN_REORDER datagrams, or when nothing has come for
  * TRAIN_WAIT_MS.  Only without its first piece, which has the headers, a frame is worth nothing.
  *
- *	free --first piece--> JOINING --all there--> handed out whole, free
+ *	free --first piece--> JOINING --all there--> HANDED_OUT --taken back--> free
  *	                         | overtaken, or waited for long enough
  *	                         v
  *	                      PARTED: segments go out as they are complete; free when all have come,
@@ -45,8 +45,11 @@ struct train {
 void train_fini(struct train *t);
 
 /* Adds a piece (decoded, so within its bounds).  The whole body when it was the last one, borrowed
- * until the next call; else size 0. */
+ * until train_take_back or train_tick; else size 0. */
 struct bytes train_add(struct train *t, const struct sleeve_fragment *f, struct mono now);
+
+/* The bodies that were handed out are not needed any more. */
+void train_take_back(struct train *t);
 
 /* Segments of a frame that is not whole. */
 struct train_part {

@@ -31,9 +31,10 @@ struct outbox_datagram {
 
 /* For the bridge of a segment. */
 struct outbox_frame {
-	const uint8_t *data; /* in the arena */
+	const uint8_t *data; /* in the arena, or lent */
 	uint32_t size, segment;
 	struct offload undone;
+	bool lent;
 };
 
 struct outbox {
@@ -42,6 +43,7 @@ struct outbox {
 	uint32_t datagrams_count, frames_count;
 	size_t arena_used;
 	uint64_t overflows; /* datagrams or frames dropped for want of room */
+	bool lent;	    /* some frames are */
 	bool open;	    /* datagrams[datagrams_count] is being written; it does not count yet */
 	uint8_t *arena;
 };
@@ -59,6 +61,13 @@ static inline bool outbox_worth_a_flush(const struct outbox *o)
 /* Room for a frame of 'size' bytes that the caller fills now, with nothing undone unless the caller
  * says so in the newest of 'frames'; NULL (counted) when there is none. */
 uint8_t *outbox_frame(struct outbox *o, uint32_t segment, size_t size);
+
+/* The frame stays where it is: whoever lends it keeps it until the next flush, which is due at once
+ * (outbox_nearly_full), or calls outbox_own before it goes.  False (counted) when there is no room.
+ */
+bool outbox_lend(struct outbox *o, uint32_t segment, struct bytes frame);
+/* What was lent gets a copy in the arena; what has no room there is lost, and counted. */
+void outbox_own(struct outbox *o);
 
 /* A datagram is opened, written, extended while more fits, and closed; only then it is there to be
  * sent.  One that a flush finds open was not finished (not sealed, say) and is lost.  NULL

@@ -39,6 +39,48 @@ static void keeps_order_and_refuses_what_does_not_fit(void **state)
 	outbox_fini(&o);
 }
 
+static void what_is_lent_is_copied_in_its_place(void **state)
+{
+	struct outbox o;
+	uint8_t mine[3000];
+
+	(void)state;
+	outbox_init(&o);
+	memcpy(outbox_frame(&o, SEGMENT_DEFAULT, 4), "one", 4);
+	memset(mine, 7, sizeof mine);
+	assert_false(outbox_nearly_full(&o));
+	assert_true(outbox_lend(&o, 5, bytes_of(mine, sizeof mine)));
+	assert_true(outbox_nearly_full(&o));
+	assert_ptr_equal(o.frames[1].data, mine);
+	o.frames[1].undone.segment_size = 9;
+	memcpy(outbox_frame(&o, SEGMENT_DEFAULT, 4), "two", 4);
+	outbox_own(&o);
+	memset(mine, 8, sizeof mine);
+	assert_int_equal(o.frames_count, 3);
+	assert_string_equal(o.frames[0].data, "one");
+	assert_int_equal(o.frames[1].data[0], 7);
+	assert_int_equal(o.frames[1].data[sizeof mine - 1], 7);
+	assert_int_equal(o.frames[1].size, sizeof mine);
+	assert_int_equal(o.frames[1].segment, 5);
+	assert_int_equal(o.frames[1].undone.segment_size, 9);
+	assert_string_equal(o.frames[2].data, "two");
+	assert_false(outbox_nearly_full(&o));
+	/* What finds no room is lost and counted, and the rest moves up. */
+	assert_true(outbox_lend(&o, 5, bytes_of(mine, sizeof mine)));
+	assert_non_null(outbox_frame(&o, SEGMENT_DEFAULT, OUTBOX_ARENA_SIZE - o.arena_used));
+	outbox_own(&o);
+	assert_int_equal(o.frames_count, 4);
+	assert_int_equal(o.overflows, 1);
+	assert_int_equal(o.frames[3].segment, SEGMENT_DEFAULT);
+	outbox_own(&o);
+	assert_int_equal(o.frames_count, 4);
+	outbox_clear(&o);
+	assert_true(outbox_lend(&o, 5, bytes_of(mine, sizeof mine)));
+	outbox_clear(&o);
+	assert_false(outbox_nearly_full(&o));
+	outbox_fini(&o);
+}
+
 static void only_the_open_datagram_grows(void **state)
 {
 	struct outbox o;
@@ -142,6 +184,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(keeps_order_and_refuses_what_does_not_fit),
+		cmocka_unit_test(what_is_lent_is_copied_in_its_place),
 		cmocka_unit_test(only_the_open_datagram_grows),
 		cmocka_unit_test(runs_are_of_one_size_and_receiver),
 		cmocka_unit_test(what_asks_for_a_size_goes_alone),
