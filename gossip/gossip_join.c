@@ -133,12 +133,24 @@ static bool makes_room(struct conn *c)
 	return false;
 }
 
-/* Refuses what needs no look at other connections. */
+static bool has_room(struct conn *c)
+{
+	struct gossip *g = c->owner;
+	char text[120];
+
+	if (c->outbound || g->inbound_count < accept_limit(g) || makes_room(c))
+		return true;
+	snprintf(text, sizeof text, "connection limit reached: %llu are accepted here",
+		 (unsigned long long)accept_limit(g));
+	refuse(c, WHY_LIMIT, text);
+	return false;
+}
+
+/* Refuses what needs no look at other connections of that peer. */
 static bool is_welcome(struct conn *c)
 {
 	struct gossip *g = c->owner;
 	const struct hello *h = &c->hello;
-	char text[120];
 
 	if (h->name == g->config.name && h->instance == g->config.instance) {
 		refuse(c, WHY_SELF, "connected to ourself");
@@ -153,14 +165,7 @@ static bool is_welcome(struct conn *c)
 		refuse(c, WHY_PASSWORD_WRONG, "the password was changed meanwhile");
 		return false;
 	}
-	if (!c->outbound && !conn_of_peer(g, h->name) && g->inbound_count >= accept_limit(g) &&
-	    !makes_room(c)) {
-		snprintf(text, sizeof text, "connection limit reached: %llu are accepted here",
-			 (unsigned long long)accept_limit(g));
-		refuse(c, WHY_LIMIT, text);
-		return false;
-	}
-	return true;
+	return conn_of_peer(g, h->name) || has_room(c);
 }
 
 /* A spare counts as accepted too. */
@@ -191,7 +196,10 @@ void join(struct conn *c)
 		close_spares(g, c->hello.name, c, WHY_REPLACED,
 			     "a newer instance of this peer has connected");
 		refuse_name(old, c, WHY_REPLACED, "a newer instance of this peer has connected");
-		come_up(c);
+		/* The old one may have been a dial of ours, which leaves no accepted one's place.
+		 */
+		if (has_room(c))
+			come_up(c);
 	} else if (generation_of(old) > generation_of(c)) {
 		refuse_name(c, old, WHY_OLD_GENERATION,
 			    "a newer instance of this peer is connected");

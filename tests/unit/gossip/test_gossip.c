@@ -672,6 +672,35 @@ static void above_the_limit_of_accepted_ones_the_reason_is_told(void **state)
 	world_free(w);
 }
 
+/* The old connection was dialled here, so the new one would be one more accepted. */
+static void a_restart_of_a_dialled_one_does_not_pass_the_limit(void **state)
+{
+	struct world *w = world_new(4, 18);
+
+	(void)state;
+	for (unsigned i = 1; i <= 4; i++) {
+		w->host[i].config.conn_limit = 1;
+		w->host[i].config.discovery = false;
+	}
+	world_start_all(w);
+	world_connect(w, 1, 2);
+	world_connect(w, 3, 1);
+	world_connect(w, 4, 1);
+	world_until(w, world_converged, 5000);
+	assert_int_equal(world_conns(w, 1, CONN_ESTABLISHED), 3);
+	gossip_free(w->host[2].g);
+	w->host[2].g = NULL;
+	w->host[2].config.generation = 101;
+	world_start(w, 2);
+	world_connect(w, 2, 1);
+	world_run(w, 100);
+	gossip_check(w->host[1].g);
+	/* Dialled again, or one of the others gave way. */
+	world_until(w, world_converged, 5000);
+	gossip_check(w->host[1].g);
+	world_free(w);
+}
+
 static void a_stopping_router_says_so(void **state)
 {
 	struct world *w = pair();
@@ -1138,6 +1167,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(no_discovery_dials_targets_only_and_relays_entries),
 		cmocka_unit_test(the_connection_limit_bounds_dials),
 		cmocka_unit_test(above_the_limit_of_accepted_ones_the_reason_is_told),
+		cmocka_unit_test(a_restart_of_a_dialled_one_does_not_pass_the_limit),
 		cmocka_unit_test(a_stopping_router_says_so),
 		cmocka_unit_test(partition_and_heal),
 		cmocka_unit_test(two_hosts_heal_after_an_hour),
