@@ -374,6 +374,15 @@ static void answer(struct ipam *i, uint64_t request, const char *peer, uint64_t 
 	out_yes(i, request, "%llu IPs taken over from %s%s", (unsigned long long)kept, peer, more);
 }
 
+/* Who answered before was not asked about what was taken just now: all are asked again, and what is
+ * on its way answers another question.  What they said is alive stays known until they say it
+ * anew: by force it may be all that we ever hear. */
+static void ask_anew(struct ipam *i, struct takeover *t)
+{
+	t->id = ipam_random(i);
+	t->progress_count = 0;
+}
+
 void ipam_remove_peer(struct ipam *i, uint64_t request, peer_name peer, uint64_t store_id,
 		      bool force, struct mono now)
 {
@@ -381,6 +390,7 @@ void ipam_remove_peer(struct ipam *i, uint64_t request, peer_name peer, uint64_t
 	struct victim v = { peer, store_id, living_store(i, peer) };
 	struct why why = { .reason = WHY_NONE };
 	char name[PEER_NAME_TEXT_SIZE];
+	size_t taken;
 
 	i->now = now;
 	if (!may_remove(i, &v, &why)) {
@@ -403,7 +413,10 @@ void ipam_remove_peer(struct ipam *i, uint64_t request, peer_name peer, uint64_t
 		peers_note_removed(i, peer);
 	i->takeovers.dirty = true;
 	note_awaited(i, t);
-	if (take_all(i, t, &v) == 0 && t->size == 0) {
+	taken = take_all(i, t, &v);
+	if (taken)
+		ask_anew(i, t);
+	if (!taken && t->size == 0) {
 		answer(i, request, peer_name_text(peer, name), 0, 0, 0);
 		free_takeover(t);
 		forget_awaited(i);
@@ -743,6 +756,16 @@ static void note_live(struct takeover *t, uint64_t offset, struct owner holder)
 	t->live[t->live_count++] = (struct live){ offset, holder };
 }
 
+static void forget_live(struct takeover *t, peer_name holder)
+{
+	size_t kept = 0;
+
+	for (size_t n = 0; n < t->live_count; n++)
+		if (t->live[n].holder.name != holder)
+			t->live[kept++] = t->live[n];
+	t->live_count = kept;
+}
+
 void takeover_on_answer(struct ipam *i, peer_name from, const struct ipam_message *m)
 {
 	struct takeover *t = by_id(i, m->id);
@@ -753,6 +776,8 @@ void takeover_on_answer(struct ipam *i, peer_name from, const struct ipam_messag
 	if (!t)
 		return;
 	p = progress_of(t, from);
+	if (!p->to && !m->span.start)
+		forget_live(t, from); /* of an earlier question */
 	/* A late or doubled answer says nothing new; one that leaves a gap does not count. */
 	if (m->span.start > p->to || m->span.end <= p->to ||
 	    m->live_count > LIVE_REPORTED_MAX - t->live_count)
