@@ -380,6 +380,55 @@ static void an_old_copy_forgets_the_mark_of_a_takeover(void **state)
 	world_free(w);
 }
 
+/* F14: a peer is removed; one has answered and another is awaited.  It comes back, gets space, and
+ * gives of it where we cannot hear of it; then it is removed again.  Who had answered by then was
+ * not asked about what is taken only now, and lives there. */
+static void who_has_answered_is_asked_about_what_is_taken_later(void **state)
+{
+	struct world *w = world_new(14, 4, "10.32.0.0/27", IPAM_CONSENSUS, 4);
+	uint64_t later;
+
+	(void)state;
+	world_start_all(w);
+	for (unsigned n = 0; n < 4; n++) {
+		char name[2] = { (char)('a' + n), '\0' };
+
+		world_allocate(w, n, name);
+	}
+	world_run(w, 20000);
+	later = world_offset_of(w, 2, "c") + 1;
+	world_crash(w, 3); /* is awaited */
+	world_cut(w, 0, 1, true);
+	remove_peer(w, 0, 0x0b);
+	world_run(w, 5000);
+	world_cut(w, 0, 1, false);
+	world_claim(w, 1, "b2", later);
+	world_run(w, 5000);
+	assert_int_equal(world_owner(w, 0, later), 0x0b);
+
+	world_cut(w, 0, 1, true);
+	world_cut(w, 0, 2, true);
+	world_kill_container(w, 1, w->hosts[1].containers_count - 1, false);
+	world_run(w, 1000);
+	world_claim(w, 2, "c2", later);
+	world_run(w, 5000);
+	assert_int_equal(world_offset_of(w, 2, "c2"), later);
+	die(w, 1);
+	remove_peer(w, 0, 0x0b);
+	world_start(w, 3);
+	world_cut(w, 2, 3, true);
+	world_run(w, 15000);
+	assert_int_equal(world_owner(w, 0, later), 0x0a);
+	assert_false(may_use(&w->hosts[0], later));
+
+	world_cut(w, 0, 2, false);
+	world_run(w, 5000);
+	assert_true(w->hosts[0].last.ok);
+	assert_int_equal(world_owner(w, 0, later), 0x0c);
+	assert_true(may_use(&w->hosts[2], later));
+	world_free(w);
+}
+
 /* F11: what seed= gives a peer belongs to its name and no store; one that died before it ever came
  * is removed like any other. */
 static void a_seed_that_never_came_is_removed(void **state)
@@ -414,6 +463,7 @@ int main(void)
 		cmocka_unit_test(a_changed_connection_is_no_reason_to_go_on),
 		cmocka_unit_test(who_has_another_ring_is_nobody),
 		cmocka_unit_test(an_old_copy_forgets_the_mark_of_a_takeover),
+		cmocka_unit_test(who_has_answered_is_asked_about_what_is_taken_later),
 		cmocka_unit_test(a_seed_that_never_came_is_removed),
 	};
 
