@@ -53,6 +53,9 @@ def parse(arguments):
     p.add_argument("--seconds", type=int, help="of each measurement (1; 2 with --full)")
     p.add_argument("--congestion", default="cubic", help="TCP's congestion control (cubic)")
     p.add_argument("--baseline", default="vxlan", help="the mode that ratios are to (vxlan)")
+    p.add_argument("--tolerate", type=float, default=100 * result.DISTURBED_MAX, metavar="PERCENT",
+                   help="of the processors that others may use meanwhile; what was disturbed more "
+                        "is repeated, then left out (10; 100: whatever comes)")
     p.add_argument("--budget", type=float, metavar="SECONDS",
                    help="begin no round that would end later than this")
     p.add_argument("--out", type=pathlib.Path, metavar="FILE",
@@ -185,7 +188,7 @@ def measure_between(o, until):
 
 
 def start(o, found, until):
-    return rounds.Run(found, measures.Settings(o.seconds, o.congestion), o.modes, o.measures,
+    return rounds.Run(found, measures.Settings(o.seconds, o.congestion, o.tolerate / 100), o.modes, o.measures,
                       o.rounds, until, lambda text: print(text, flush=True))
 
 

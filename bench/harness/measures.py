@@ -29,6 +29,7 @@ class Metric:
 class Settings:
     seconds: int = 1    # of each measurement
     congestion: str = "cubic"
+    tolerate: float = 0.1    # part of all processors that others may use
 
 
 @contextlib.contextmanager

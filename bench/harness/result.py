@@ -16,7 +16,7 @@
 	metrics   {name: {title, unit, better}}
 	runs      [{profile, mode, measure, round, slice, metrics: {metric: number}, raw, disturbed}]
 	          disturbed: part of all processors' time that went to others meanwhile; above
-	          DISTURBED_MAX no table shows the run; or {..., error} when that one measurement failed
+	          'tolerated' (DISTURBED_MAX) no table shows the run; or {..., error} when that one measurement failed
 	          Runs of one profile with the same round stand side by side in time.
 
 A micro result has runs [{name, instructions, ns: [a value for each round], size?}] instead of
@@ -70,7 +70,7 @@ def usable(result, profile, mode):
 
 
 def is_disturbed(run):
-    return run.get("disturbed", 0) > DISTURBED_MAX
+    return run.get("disturbed", 0) > run.get("tolerated", DISTURBED_MAX)
 
 
 def by_round(result, profile, mode, measure, metric):
@@ -177,6 +177,6 @@ def to_text(result):
     base = result["modes"].get(result["baseline"], {}).get("title", result["baseline"])
     out = sum(map(is_disturbed, result["runs"]))
     if out:
-        lines.append(f"{out} of {len(result['runs'])} runs are left out: others used more than "
-                     f"{DISTURBED_MAX:.0%} of the processors meanwhile")
+        lines.append(f"{out} of {len(result['runs'])} runs are left out: others used too "
+                     "much of the processors meanwhile")
     return "\n".join([*lines, "", f"medians over rounds; x: to {base} in the same round"])

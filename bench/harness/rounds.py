@@ -95,7 +95,7 @@ class Run:
                 self.say(f"    {name} {measure.name}: {run['error']}")
             if run.get("metrics") != {}:
                 self.result["runs"].append(run)
-            mark = "!" if run.get("disturbed", 0) > result.DISTURBED_MAX else ""
+            mark = "!" if result.is_disturbed(run) else ""
             for metric, value in list(run.get("metrics", {}).items())[:1]:
                 parts.append(f"{measure.name} {value:.4g}{mark}")
         self.say(f"    {self.result['modes'][name]['title']:24} {'   '.join(parts)}")
@@ -111,7 +111,9 @@ class Run:
             share = meter.disturbed(time.monotonic() - begin)
             if best is None or share < best["disturbed"]:
                 best = {"metrics": metrics, "raw": raw, "disturbed": round(share, 3)}
-            if share <= result.DISTURBED_MAX:
+                if self.settings.tolerate != result.DISTURBED_MAX:
+                    best["tolerated"] = self.settings.tolerate
+            if share <= self.settings.tolerate:
                 break
         return best
 

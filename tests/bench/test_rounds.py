@@ -6,7 +6,7 @@ import types
 import pytest
 
 import canned
-from harness import measures, modes, path, rounds
+from harness import measures, modes, path, result, rounds
 from harness.place import Profile
 
 
@@ -62,11 +62,11 @@ def world(monkeypatch):
 
     monkeypatch.setitem(measures.MEASURES, "m", measures.Measure("m", "M", measure))
 
-    def run(*names, count=2, place=None, **options):
+    def run(*names, count=2, place=None, settings=measures.Settings(), **options):
         result = canned.traffic({})
         result["modes"] = {n: {"title": m.title} for n, m in found.items()}
         result["state"], result["profiles"] = {}, {}
-        r = rounds.Run(result, measures.Settings(), names, ["m"], count, say=lambda text: None,
+        r = rounds.Run(result, settings, names, ["m"], count, say=lambda text: None,
                        **options)
         r.profile(place or Place())
         return result
@@ -130,6 +130,13 @@ def test_a_disturbed_measurement_is_done_again_and_the_calmer_one_kept(world):
     world.monkeypatch.setattr(rounds.cpu.Meter, "disturbed", lambda self, seconds: next(shares))
     runs = world.run("vxlan", count=2)["runs"]
     assert [(r["disturbed"], r["metrics"]["gbps"]) for r in runs] == [(0.3, 4.0), (0.05, 5.0)]
+
+
+def test_what_is_tolerated_is_kept_at_once(world):
+    shares = iter([0.5, 0.9, 0.8])
+    world.monkeypatch.setattr(rounds.cpu.Meter, "disturbed", lambda self, seconds: next(shares))
+    runs = world.run("vxlan", count=2, settings=measures.Settings(tolerate=0.6))["runs"]
+    assert [(r["disturbed"], result.is_disturbed(r)) for r in runs] == [(0.5, False), (0.8, True)]
 
 
 def test_no_round_begins_when_time_is_up(world):
