@@ -110,6 +110,7 @@ static void join(void *ctx, uint64_t count)
 			whole = train_add(&w->train, &f, (struct mono){ w->id });
 		}
 		MUST(whole.size == w->body_size);
+		train_take_back(&w->train);
 	}
 }
 
