@@ -138,15 +138,18 @@ def test_an_address_moves_at_once(lab):
 
 
 def test_many_forms_of_address(lab):
-    """500: several at a time; ps shows them; detach, expose and hide take the same forms."""
+    """500: several at a time; ps and DNS show them; detach, expose and hide take the same forms."""
     host = lab.lan().host("a")
-    host.launch("--ipalloc-default-subnet", "10.32.1.0/24")
+    host.launch("--ipalloc-default-subnet", "10.32.1.0/24", "--dns-listen-address", "127.0.0.1:53")
     c = box(host, "10.2.1.1/24", "ip:10.2.2.1/24", "net:10.32.2.0/24", "net:default")
     assert c.cidrs == ["10.2.1.1/24", "10.2.2.1/24", "10.32.2.1/24", "10.32.1.1/24"]
     assert host.weave("ps", c.name).split()[2:] == c.cidrs
+    host.weave("dns-add", c.name, "-h", "multi.weave.local")
+    assert sorted(host.weave("dns-lookup", "multi").split()) == sorted(c.attach_output.split())
     assert host.weave("detach", "net:default", "ip:10.2.2.1/24", c.name).split() == [
         "10.32.1.1", "10.2.2.1"]
     assert c.addresses("ethwe") == ["10.2.1.1/24", "10.32.2.1/24"]
+    assert sorted(host.weave("dns-lookup", "multi").split()) == ["10.2.1.1", "10.32.2.1"]
     assert host.weave("expose").split() == ["10.32.1.1"]
     assert host.weave("expose", "net:10.32.2.0/24", "10.2.1.9/24").split() == ["10.32.2.2",
                                                                                "10.2.1.9"]
@@ -413,6 +416,28 @@ def test_claims_after_the_loss_of_the_state(lab):
     others = [box(h) for h in (a, b) for _ in range(5)]
     assert len({c.ip for c in (c1, c2, *others)}) == 12
     wait_until(10, lambda: c1.reaches(c2.ip), "ping")
+
+
+def test_alone_and_without_a_state_only_given_addresses_come(lab):
+    """320: who has lost its disk and is alone waits with what it would have to choose; with nothing
+    else; and goes on as soon as one is back who knows."""
+    _, a, b = pair(lab, "--ipalloc-range", SMALL)
+    c1, c2 = box(a), box(b)
+    a.kill()
+    b.kill()
+    for file in b.state_dir.glob("ipam.db*"):
+        file.unlink()
+    b.launch("--ipalloc-range", SMALL, a.ip)
+    c3 = box(b, launched=False)
+    waiting = b.start(b.weave_command("attach", c3.name))
+    wait_until(10, lambda: b.report()["IPAM"]["PendingAllocates"], "the request waits")
+    given = attach(box(b, launched=False), "10.2.1.1/24", limit=5)
+    assert given.ip == "10.2.1.1" and waiting.poll() is None
+    a.launch("--ipalloc-range", SMALL)
+    assert waiting.wait(60) == 0
+    (cidr,) = c3.addresses("ethwe")
+    assert cidr not in (*c1.cidrs, *c2.cidrs)
+    wait_until(20, lambda: c1.reaches(cidr.split("/")[0]), "ping")
 
 
 def test_a_damaged_store_is_set_aside(lab):
