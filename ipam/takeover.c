@@ -795,7 +795,8 @@ bool takeover_on_refusal(struct ipam *i, peer_name from, const struct ipam_messa
 
 	if (!t)
 		return false;
-	/* It has no part in our ring, so it uses nothing of it. */
+	/* It has no part in our ring, so it uses nothing of it.  (Unless it lost its disk and then
+	 * got another ring: what its containers kept from before is unique in neither.) */
 	if (m->refusal == REFUSAL_OTHER_RING || m->refusal == REFUSAL_NO_UNIVERSE) {
 		progress_of(t, from)->declined = true;
 		i->takeovers.dirty = true;

@@ -377,6 +377,18 @@ static void check_ring_id(const struct sim_router *r, size_t universe)
 		sim_fail(r->sim, "router %u has another first ring", r->index + 1);
 }
 
+/* A host that lost its disk and then got another ring asks and answers nobody about the one in
+ * which its containers were told their addresses: addresses are unique within a ring only. */
+static void excuse_former_ring(struct sim_router *r, size_t universe, uint64_t ring_id)
+{
+	for (size_t n = 0; ring_id && n < r->ipam->containers_count; n++) {
+		struct sim_home *home = &r->ipam->containers[n].home[universe];
+
+		if (home->has && home->ring_id != ring_id)
+			home->excused = true;
+	}
+}
+
 static void check_universe(struct sim_router *r, size_t universe)
 {
 	const struct ipam *i = sim_ipam_of(r, universe);
@@ -391,6 +403,7 @@ static void check_universe(struct sim_router *r, size_t universe)
 	if (i->ring_id != seen->ring_id) {
 		seen->ring_id = i->ring_id;
 		check_ring_id(r, universe);
+		excuse_former_ring(r, universe, i->ring_id);
 	}
 	seen->in_sync = i->peers.in_sync;
 	if (ready && !seen->in_sync)

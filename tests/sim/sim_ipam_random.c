@@ -876,6 +876,8 @@ static void peace(struct course *c)
 			 (unsigned long long)(REST_LIMIT_US / SIM_S), why);
 	while (!s->failed && somebody_is_dying(s))
 		sim_run(s, SIM_S);
+	/* Who says that it has nothing is not always asked: all must have heard what is free. */
+	sim_run(s, SPACE_DELAY_MS * SIM_MS + SIM_S);
 	if (!s->failed)
 		probe(s);
 	/* All that is written lazily. */
