@@ -345,6 +345,7 @@ static void meet(struct course *c)
 	struct sim *s = c->s;
 	uint32_t half = s->count / 2;
 
+	MUST(half > 0);
 	c->met = true;
 	heal(c);
 	sim_trace(s, "meet", 0, 0, 0);
