@@ -137,7 +137,7 @@ static void in_two_networks(struct course *c)
 	struct sim *s = c->s;
 	uint32_t half = s->count / 2;
 
-	c->two_networks = true;
+	c->two_networks = half > 0; /* one router alone is one */
 	s->addresses->rings_may_differ = true;
 	for (uint32_t i = 0; i < s->count; i++)
 		configure(s->routers[i], IPAM_CONSENSUS, i < half ? half : s->count - half, NULL,
