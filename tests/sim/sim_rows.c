@@ -69,7 +69,8 @@ static void apply_front(struct sim_rows *r, size_t count)
 	for (size_t n = 0; n < count; n++)
 		apply(r, r->log[n]);
 	r->log_count -= count;
-	memmove(r->log, r->log + count, r->log_count * sizeof *r->log);
+	if (r->log_count)
+		memmove(r->log, r->log + count, r->log_count * sizeof *r->log);
 }
 
 static void forget_log(struct sim_rows *r)
