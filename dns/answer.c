@@ -93,6 +93,12 @@ static bool asks_for_address(uint16_t type)
 	return type == DNS_A || type == DNS_AAAA || type == DNS_ANY;
 }
 
+/* Transfers of zones and the like, between servers (RFC 6895 3.1): not asked by containers. */
+static bool is_for_servers(uint16_t type)
+{
+	return type == DNS_OPT || (type >= 249 && type <= 252);
+}
+
 static struct bytes answer_reverse(const struct dns_query *q, const char *hostname, uint32_t ttl,
 				   size_t limit, void *buffer)
 {
@@ -121,6 +127,8 @@ void answer_make(struct answer *x, struct zone *z, uint32_t ttl, struct bytes qu
 		return;
 	limit = answer_limit(q, tcp);
 	x->is = ANSWER_LOCAL;
+	if (refuse == DNS_NOERROR && is_for_servers(q->type))
+		refuse = DNS_REFUSED;
 	if (refuse != DNS_NOERROR) {
 		x->is = ANSWER_REFUSED;
 		x->message = answer_refuse(q, refuse, buffer);

@@ -12,6 +12,7 @@
 #define CONNECTIONS_MAX 256u
 #define CONNECTIONS_OF_ONE_MAX 32u
 #define IDLE_S 10.
+#define REST_S 0.1 /* where there is no descriptor for another connection */
 
 /* One question after the other: the next is read when the answer to the last is written, so a
  * client that does not read costs one answer. */
@@ -30,6 +31,7 @@ struct dns_connection {
 struct dns_tcp {
 	struct dns_thread *thread;
 	struct ev_io readable;
+	struct ev_timer rest;
 	struct list connections;
 };
 
@@ -232,10 +234,15 @@ static void on_accept(struct ev_loop *loop, struct ev_io *w, int events)
 	struct netaddr from;
 	int fd = accept4(w->fd, (struct sockaddr *)&s, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-	(void)loop;
 	(void)events;
-	if (fd < 0)
+	if (fd < 0) {
+		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+			/* It stays readable: the loop would spin. */
+			ev_io_stop(loop, &l->readable);
+			ev_timer_again(loop, &l->rest);
+		}
 		return;
+	}
 	if (!sockaddr_to((struct sockaddr *)&s, &from) ||
 	    !local_networks_have(&l->thread->local, 0, from.ip)) {
 		DNS_COUNT(l->thread, strangers);
@@ -246,6 +253,15 @@ static void on_accept(struct ev_loop *loop, struct ev_io *w, int events)
 	} else {
 		accept_one(l, fd, from);
 	}
+}
+
+static void on_rest(struct ev_loop *loop, struct ev_timer *w, int events)
+{
+	struct dns_tcp *l = w->data;
+
+	(void)events;
+	ev_timer_stop(loop, w);
+	ev_io_start(loop, &l->readable);
 }
 
 void dns_connection_send(struct dns_connection *c, struct bytes message)
@@ -263,7 +279,8 @@ struct dns_tcp *dns_tcp_new(struct dns_thread *t, int fd)
 	l->thread = t;
 	list_init(&l->connections);
 	ev_io_init(&l->readable, on_accept, fd, EV_READ);
-	l->readable.data = l;
+	ev_timer_init(&l->rest, on_rest, 0., REST_S);
+	l->readable.data = l->rest.data = l;
 	ev_io_start(t->loop, &l->readable);
 	return l;
 }
@@ -275,6 +292,7 @@ void dns_tcp_free(struct dns_tcp *l)
 	while (!list_empty(&l->connections))
 		free_connection(list_entry(l->connections.next, struct dns_connection, link));
 	ev_io_stop(l->thread->loop, &l->readable);
+	ev_timer_stop(l->thread->loop, &l->rest);
 	close(l->readable.fd);
 	mem_free(l);
 }

@@ -22,6 +22,7 @@
 #include "resolv_conf.h"
 
 #define PENDING_MAX 1024u /* questions under way */
+#define OPEN_MAX 768u	  /* sockets of all of them: descriptors are the router's, too */
 #define WAITING_MAX 4096u /* who wait for them */
 #define WAITING_OF_ONE_MAX 256u
 #define ADDRESS_SLOTS 1024u
@@ -80,7 +81,7 @@ struct forwarder {
 	struct hash_key hash_key;
 	struct table pending;
 	struct cache *cache;
-	size_t waiting_count;
+	size_t waiting_count, open_count;
 	uint16_t waiting_of[ADDRESS_SLOTS]; /* by hash of their address */
 	uint8_t buffer[DNS_MESSAGE_MAX], answer[DNS_MESSAGE_MAX];
 };
@@ -185,6 +186,7 @@ static void close_try(struct pending *p, struct try *t)
 	mem_free(t->in);
 	t->in = NULL;
 	t->open = false;
+	p->forwarder->open_count--;
 }
 
 static void free_pending(struct pending *p)
@@ -370,12 +372,13 @@ static int open_try(struct pending *p, struct try *t)
 	return fd;
 }
 
-/* The next resolver in turn; false: all have had theirs twice, or cannot be reached. */
+/* The next resolver in turn; false: all have had theirs twice or cannot be reached, or too many
+ * questions are under way. */
 static bool start_try(struct pending *p)
 {
 	struct forwarder *f = p->forwarder;
 
-	while (p->tries_count < 2 * p->servers_count) {
+	while (p->tries_count < 2 * p->servers_count && f->open_count < OPEN_MAX) {
 		struct try *t = &p->tries[p->tries_count];
 		int fd;
 
@@ -387,6 +390,7 @@ static bool start_try(struct pending *p)
 		ev_io_init(&t->io, on_try, fd, p->tcp ? EV_WRITE : EV_READ);
 		t->io.data = t;
 		t->open = true;
+		f->open_count++;
 		ev_io_start(f->thread->loop, &t->io);
 		return true;
 	}

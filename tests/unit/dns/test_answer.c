@@ -110,6 +110,8 @@ static void names_types_and_what_is_not_there(void **state)
 	assert_string_equal(said(z, "", DNS_NS), "forward");
 	assert_string_equal(said(z, "weave.local", DNS_A), "NOERROR 10.2.1.3");
 	assert_string_equal(said(z, "weave.local", DNS_SOA), "NOERROR SOA");
+	assert_string_equal(said(z, "weave.local", 252), "REFUSED");
+	assert_string_equal(said(z, "example.org", 251), "REFUSED");
 	/* Another router may serve another domain: not our business. */
 	assert_string_equal(said(z, "elsewhere.org", DNS_A), "forward");
 	assert_string_equal(said(z, "local", DNS_NS), "forward");
