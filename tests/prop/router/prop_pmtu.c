@@ -24,8 +24,8 @@ static void finds_any_hidden_size(void **state)
 		struct lab *l = lab_new(2, seed + run, max);
 
 		connect_pair(l, mtu, delay, 0);
-		/* set-up, then at most four rounds of three tries of 3 round trips */
-		lab_run(l, 500 + 4 * 3 * (delay * 2 * 3 + 30));
+		/* set-up, then at most four rounds of three tries of 3, 6 and 12 round trips */
+		lab_run(l, 500 + 4 * 7 * (delay * 2 * 3 + 30));
 		assert_int_equal(lab_path(l, 0, 1).datagram_size, want);
 		assert_int_equal(lab_path(l, 1, 0).datagram_size, want);
 		lab_free(l);
