@@ -213,12 +213,13 @@ static void set_member(struct network *w, const struct network_entry *e, uint64_
 static void remove_member(struct network *w, peer_name peer)
 {
 	struct member *m = member_of(w, peer);
-	struct member *end = w->members + w->members_count;
+	size_t at;
 
 	if (!m)
 		return;
+	at = (size_t)(m - w->members);
 	let_go(w, m->meaning);
-	memmove(m, m + 1, (size_t)(end - m - 1) * sizeof *m);
+	memmove(m, m + 1, (w->members_count - at - 1) * sizeof *m);
 	w->members_count--;
 }
 
