@@ -85,14 +85,25 @@ static struct mono later(struct mono a, struct mono b)
 	return a.ms > b.ms ? a : b;
 }
 
+/* Unanswered pings without which no way is taken for dead. */
+static uint32_t enough(unsigned way)
+{
+	return way == FASTDP_BY_HAND ? FASTDP_DEAD_UNANSWERED_BY_HAND : FASTDP_DEAD_UNANSWERED;
+}
+
 /* By when that way must have answered once more.  Fast pings are all full ones. */
 static struct mono dead_at(const struct fastdp_path *p, unsigned way, struct mono now)
 {
 	const struct fastdp_way *w = &p->ways[way];
 
+	if (w->unanswered < enough(way))
+		return MONO_NEVER;
+	/* The last one of those that count has its time, too. */
 	if (!is_fast(p, now))
-		return mono_after(w->answered_at, FASTDP_DEAD_IDLE_MS);
-	return mono_after(later(w->full_at, p->fast_since), FASTDP_DEAD_FAST_MS);
+		return later(mono_after(w->answered_at, FASTDP_DEAD_IDLE_MS),
+			     mono_after(w->doubted_at, FASTDP_OVERDUE_IDLE_MS));
+	return later(mono_after(later(w->full_at, p->fast_since), FASTDP_DEAD_FAST_MS),
+		     mono_after(w->doubted_at, FASTDP_OVERDUE_FAST_MS));
 }
 
 static bool is_alive(const struct fastdp_path *p, unsigned way, struct mono now)
@@ -135,6 +146,8 @@ void fastdp_path_on_pong(struct fastdp_path *p, uint32_t token, bool by_hand, un
 	/* When it was sent, not when it came back: so long ago the way surely worked. */
 	w->answered = true;
 	w->answered_at = later(w->answered_at, sent->at);
+	if (sent->full || !is_fast(p, now))
+		w->unanswered = 0;
 	if (sent->full) {
 		w->full = true;
 		w->full_at = later(w->full_at, sent->at);
@@ -223,12 +236,20 @@ static void start_beat(struct fastdp_path *p, struct mono now)
 	p->beat_now = false;
 }
 
+static void ask(struct fastdp_path *p, unsigned way, struct mono now)
+{
+	if (++p->ways[way].unanswered == enough(way))
+		p->ways[way].doubted_at = now;
+}
+
 static void fill_order(struct fastdp_path *p, unsigned ping, struct mono now,
 		       struct fastdp_ping_order *order)
 {
 	bool full = ping != PING_SMALL && p->beat_full;
 
 	p->pending &= ~ping;
+	if (ping != PING_SMALL)
+		ask(p, ping == PING_HAND ? FASTDP_BY_HAND : FASTDP_BY_DEVICE, now);
 	p->token = p->token == UINT32_MAX ? 1 : p->token + 1;
 	p->sent[p->token % FASTDP_SENT_RING] = (struct fastdp_sent){ p->token, full, now };
 	*order = (struct fastdp_ping_order){ p->token, ping == PING_HAND, full };

@@ -17,7 +17,8 @@
  * While frames are carried, or somebody doubts the peer, pings fill the MTU every 500 ms, and 1.5 s
  * without an answer end it: an underlay that suddenly takes smaller packets only is noticed as
  * quickly as one that takes none.  Otherwise small ones go every 5 s, a full one every 60 s.  When
- * an answer is overdue pings come closer, so that a lossy path is not taken for a dead one.
+ * an answer is overdue pings come closer, so that a lossy path is not taken for a dead one; nor
+ * does it die before some of them went unanswered, see sleeve_path.h.
  */
 #ifndef WEAVE_ROUTER_FASTDP_PATH_H
 #define WEAVE_ROUTER_FASTDP_PATH_H
@@ -33,6 +34,9 @@
 #define FASTDP_BEAT_FULL_MS 60000u
 #define FASTDP_DEAD_FAST_MS 1500u
 #define FASTDP_DEAD_IDLE_MS 15000u
+/* Pings, at least; fewer by hand, which do not come closer when they alone are overdue. */
+#define FASTDP_DEAD_UNANSWERED 4u
+#define FASTDP_DEAD_UNANSWERED_BY_HAND 2u
 #define FASTDP_USED_LINGER_MS 10000u /* fast for this long after frames, or a suspicion */
 #define FASTDP_OVERDUE_FAST_MS 100u  /* spacing while an answer is overdue */
 #define FASTDP_OVERDUE_IDLE_MS 500u
@@ -53,6 +57,8 @@ struct fastdp_way {
 	bool answered, full;	 /* ever, since proving began */
 	struct mono answered_at; /* newest ping of any size that came back was sent then */
 	struct mono full_at;	 /* of full size */
+	uint32_t unanswered;	 /* pings since one was answered that counts ... */
+	struct mono doubted_at;	 /* ... and when they became enough */
 };
 
 struct fastdp_path {

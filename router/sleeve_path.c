@@ -158,6 +158,7 @@ static void on_echo(struct sleeve_path *p, const struct sleeve_heartbeat *h, str
 	if (sent->token != h->echo)
 		return; /* so old that it proves nothing about now */
 	p->echoed_at = now;
+	p->unanswered = 0;
 	keys_confirm(&p->keys, sent->epoch);
 	if (sent->at.ms >= p->suspected_at.ms)
 		p->suspected = false;
@@ -193,13 +194,17 @@ void path_on_probe_ack(struct sleeve_path *p, const struct sleeve_probe_ack *a, 
 
 static struct mono dead_at(const struct sleeve_path *p, struct mono now)
 {
-	struct mono since = p->echoed_at;
+	bool fast = is_fast(p, now);
+	struct mono since = p->echoed_at, asked;
 
-	if (!is_fast(p, now))
-		return mono_after(since, PATH_DEAD_IDLE_MS);
-	if (p->fast_since.ms > since.ms)
+	if (p->unanswered < PATH_DEAD_UNANSWERED)
+		return MONO_NEVER;
+	if (fast && p->fast_since.ms > since.ms)
 		since = p->fast_since;
-	return mono_after(since, PATH_DEAD_FAST_MS);
+	since = mono_after(since, fast ? PATH_DEAD_FAST_MS : PATH_DEAD_IDLE_MS);
+	/* The last one of those that count has its time, too. */
+	asked = mono_after(p->doubted_at, fast ? PATH_OVERDUE_FAST_MS : PATH_OVERDUE_IDLE_MS);
+	return asked.ms > since.ms ? asked : since;
 }
 
 void path_tick(struct sleeve_path *p, struct mono now)
@@ -275,6 +280,8 @@ static void fill_heartbeat(struct sleeve_path *p, struct sleeve_heartbeat *h, st
 
 	p->token = p->token == UINT32_MAX ? 1 : p->token + 1;
 	p->sent_at = now;
+	if (++p->unanswered == PATH_DEAD_UNANSWERED)
+		p->doubted_at = now;
 	p->sent[p->token % PATH_SENT_RING] = (struct path_sent){
 		.token = p->token,
 		.largest = p->largest_sent,

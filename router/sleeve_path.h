@@ -11,7 +11,9 @@
  * shows the other direction, so a one-way path is noticed.  Fast means that data was carried in
  * the last 10 s or somebody doubts the peer: a heartbeat each 500 ms, dead after 1.5 s without a
  * new echo; otherwise 5 s and 15 s.  When an echo is overdue, heartbeats come closer and ask for
- * an answer at once, so that a lossy path is not taken for a dead one.
+ * an answer at once, so that a lossy path is not taken for a dead one.  Nor does it die before some
+ * of them went without an echo: a host that was held up for seconds finds all patience used up, and
+ * the answers waiting in its sockets.
  *
  * Datagrams go to the address of the other end's newest heartbeat that carried our proof (told over
  * the control connection only): translators and roaming need no more.
@@ -36,6 +38,7 @@
 #define PATH_HEARTBEAT_IDLE_MS 5000u
 #define PATH_DEAD_FAST_MS 1500u
 #define PATH_DEAD_IDLE_MS 15000u
+#define PATH_DEAD_UNANSWERED 4u	   /* heartbeats, at least */
 #define PATH_DATA_LINGER_MS 10000u /* fast for this long after data, or a suspicion */
 #define PATH_OVERDUE_FAST_MS 100u  /* spacing while an echo is overdue */
 #define PATH_OVERDUE_IDLE_MS 500u
@@ -74,11 +77,13 @@ struct sleeve_path {
 	uint32_t token; /* of the last one sent */
 	struct mono sent_at;
 	struct path_sent sent[PATH_SENT_RING];
-	uint32_t largest_sent; /* since the last heartbeat */
-	uint32_t echoed;       /* newest token of ours that came back */
-	struct mono echoed_at; /* when it did */
-	uint32_t rtt_us;       /* smoothed; 0 unknown */
-	bool heartbeat_now;    /* ahead of schedule */
+	uint32_t largest_sent;	/* since the last heartbeat */
+	uint32_t echoed;	/* newest token of ours that came back */
+	struct mono echoed_at;	/* when it did */
+	uint32_t unanswered;	/* sent since then ... */
+	struct mono doubted_at; /* ... and when they became PATH_DEAD_UNANSWERED */
+	uint32_t rtt_us;	/* smoothed; 0 unknown */
+	bool heartbeat_now;	/* ahead of schedule */
 	bool answer_due;
 
 	/* Theirs. */

@@ -245,6 +245,28 @@ static void loss_is_not_death(void **state)
 	assert_int_equal(w.downs, 0);
 }
 
+/* The patience of seconds is used up, but the answers may be waiting to be read: ask first. */
+static void who_was_held_up_asks_first(void **state)
+{
+	struct world w = world_new();
+
+	(void)state;
+	run_used(&w, 5000);
+	for (int i = 0; i < 2; i++) {
+		w.now_ms += 5000;
+		fastdp_path_tick(&w.path, at(w.now_ms));
+		assert_true(carries(&w));
+		send_pings(&w);
+	}
+	run_used(&w, 1000);
+	assert_int_equal(w.downs, 0);
+	assert_true(carries(&w));
+	w.cut = true;
+	w.now_ms += 5000;
+	run(&w, 500);
+	assert_false(carries(&w));
+}
+
 static void a_suspicion_is_settled_at_once(void **state)
 {
 	struct world w = world_new();
@@ -309,6 +331,7 @@ int main(void)
 		cmocka_unit_test(smaller_packets_only_are_as_bad_as_none),
 		cmocka_unit_test(by_hand_is_a_bonus),
 		cmocka_unit_test(loss_is_not_death),
+		cmocka_unit_test(who_was_held_up_asks_first),
 		cmocka_unit_test(a_suspicion_is_settled_at_once),
 		cmocka_unit_test(only_answers_to_these_pings_count),
 		cmocka_unit_test(another_size_is_proved_anew),
