@@ -30,6 +30,8 @@ import tempfile
 import threading
 import time
 
+import pinger
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = (ROOT / os.environ.get("BIN", "bin")).resolve()
 NETNS = pathlib.Path("/run/netns")
@@ -148,16 +150,12 @@ class Namespace:
 
     # --- what a person at this place would do ---
 
-    def ping(self, ip, count=3, wait=1, size=None, dont_fragment=False, interval=0.05):
-        """The number of answers."""
-        command = ["ping", "-n", "-q", "-c", count, "-i", interval, "-W", wait]
-        if size is not None:
-            command += ["-s", size]
-        if dont_fragment:
-            command += ["-M", "do"]
-        out = self.try_run([*command, ip]).stdout
-        found = re.search(r"(\d+) received", out)
-        return int(found.group(1)) if found else 0
+    def ping(self, ip, count=3, wait=None, size=56, dont_fragment=False, interval=0.05):
+        """The number of answers.  Asking whether anybody is there has less patience than counting
+        what is lost."""
+        if wait is None:
+            wait = 1 if count == 1 else 5
+        return self.inside(pinger.ping, ip, count, wait, size, dont_fragment, interval)
 
     def reaches(self, ip, **options):
         return self.ping(ip, count=1, **options) == 1

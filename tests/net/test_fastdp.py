@@ -533,7 +533,7 @@ def test_mtu_follows_the_underlay(pair):
             assert host.links()["weave"]["mtu"] == mtu - 124
         on_fastdp(a, b)
         assert a.box.ping(b.box.ip, count=3, size=mtu - 124 - 28, dont_fragment=True) == 3
-        assert a.box.ping(b.box.ip, count=3, size=mtu - 124 - 27, dont_fragment=True) == 0
+        assert a.box.ping(b.box.ip, count=3, wait=1, size=mtu - 124 - 27, dont_fragment=True) == 0
         transfer(a.box, b.box, b.box.ip, 10_000_000)
         transfer(b.box, a.box, a.box.ip, 10_000_000)
         fresh = a.container()
