@@ -237,10 +237,13 @@ static void carry_out(struct pending *p)
 		api_reply_addresses(p->reply, &p->job->addresses);
 	address_job_keep(p->job);
 	free_pending(p);
-	if (of_container)
+	if (of_container) {
 		was_attached(d, &place, &a);
-	else
+		announcer_attached(&d->announcer, &a);
+	} else {
 		bridge_watch_exposed(d);
+		announcer_exposed(&d->announcer);
+	}
 }
 
 /* When a ring comes, hundreds of containers may have their addresses in one moment, and each takes
@@ -273,6 +276,7 @@ static void stand_in_line(struct daemon *d, struct pending *p)
 void control_addresses_init(struct daemon *d)
 {
 	list_init(&d->attaching);
+	announcer_init(&d->announcer, d->loop, &d->bridge, &d->exposed);
 	ev_timer_init(&d->attach_next, on_attach_next, 0., 0.);
 	d->attach_next.data = d;
 }
@@ -282,6 +286,7 @@ void control_addresses_stop(struct daemon *d)
 	struct list *jobs = &d->addresses.jobs;
 
 	ev_timer_stop(d->loop, &d->attach_next);
+	announcer_stop(&d->announcer);
 	while (jobs->next && !list_empty(jobs)) {
 		struct address_job *job = list_entry(jobs->next, struct address_job, link);
 

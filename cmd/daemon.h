@@ -18,6 +18,7 @@
 #include <weave/net.h>
 #include <weave/segments.h>
 
+#include "announcer.h"
 #include "options.h"
 #include "password_io.h"
 #include "run_dir_io.h"
@@ -74,6 +75,7 @@ struct daemon {
 	struct ipam_config universes[ENGINE_UNIVERSES_MAX];
 	struct ipam_store *store; /* NULL without IPAM */
 	struct address_service addresses;
+	struct announcer announcer;
 	struct list attaching; /* requests whose addresses are there; cmd/control_addresses.c */
 	struct ev_timer attach_next;
 	bool former_life; /* our rows were lost: we may have voted, or given away */

@@ -61,6 +61,25 @@ static void announce(const struct inside *in, int ifindex, struct mac mac,
 	netns_leave(&visit);
 }
 
+void attach_announce(const struct attachment *a)
+{
+	struct attachment is = { 0 };
+	struct netns_visit visit;
+	struct net_link port = { .ifindex = a->ifindex, .peer = a->container_ifindex };
+	struct inside in;
+
+	if (inside_open(&in, a->netns))
+		return;
+	if (netns_equal(in.id, a->netns_id) && read_container_end(&in, &port, &is) == 0 &&
+	    netns_enter(in.fd, &visit) == 0) {
+		for (uint32_t i = 0; i < a->cidrs_count; i++)
+			if (cidr_listed(a->cidrs[i], is.cidrs, is.cidrs_count))
+				net_announce(is.container_ifindex, is.mac, a->cidrs[i].ip);
+		netns_leave(&visit);
+	}
+	inside_close(&in);
+}
+
 /* Adds all addresses of the plan, or none. */
 static int add_cidrs(struct inside *in, int ifindex, const struct attach_plan *plan,
 		     struct why *why)

@@ -131,11 +131,11 @@ static int add_addresses(struct net *net, const struct net_bridge *bridge,
 	return rc;
 }
 
-static void announce_added(const struct net_bridge *bridge, const struct expose_set *added)
+void expose_announce(const struct net_bridge *bridge, const struct expose_set *set)
 {
 	/* Only a hint for caches elsewhere, which notice without it after some seconds. */
-	for (uint32_t i = 0; i < added->count; i++)
-		net_announce(bridge->bridge_ifindex, bridge->mac, added->items[i].cidr.ip);
+	for (uint32_t i = 0; i < set->count; i++)
+		net_announce(bridge->bridge_ifindex, bridge->mac, set->items[i].cidr.ip);
 }
 
 int expose_assert(struct net *net, const struct net_bridge *bridge, const struct expose_set *set,
@@ -150,7 +150,7 @@ int expose_assert(struct net *net, const struct net_bridge *bridge, const struct
 	for (uint32_t i = 0; rc && i < added.count; i++)
 		net_address_remove(net, bridge->bridge_ifindex, added.items[i].cidr);
 	if (rc == 0)
-		announce_added(bridge, &added);
+		expose_announce(bridge, &added);
 	return rc;
 }
 

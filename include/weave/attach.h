@@ -94,6 +94,12 @@ struct attach_request {
 int attach_add(struct net *net, const struct net_bridge *bridge, struct attach_known *known,
 	       const struct attach_request *req, struct attachment *result, struct why *why);
 
+/* Announces the addresses once more, as far as the container still has them.  attach_add has done
+ * it once; RFC 5227 2.3 wants it twice, since who has learned the address in the second before
+ * keeps what it knows (neighbours' locktime in Linux), for half a minute. */
+#define ATTACH_ANNOUNCE_INTERVAL_MS 2000u
+void attach_announce(const struct attachment *a);
+
 /* Under which id the container of the request is known, of ATTACH_ID_MAX + 1 bytes: a namespace
  * that is attached keeps the id that it has, whatever it is called in further requests.  Refuses
  * what attach_add would refuse whatever the addresses. */
@@ -156,6 +162,8 @@ int expose_add(struct net *net, const struct net_bridge *bridge, struct expose_s
 int expose_remove(struct net *net, const struct net_bridge *bridge, struct expose_set *set,
 		  const struct cidr *cidrs, size_t count, struct expose_set *removed,
 		  struct why *why);
+/* The same as attach_announce, for the host's addresses. */
+void expose_announce(const struct net_bridge *bridge, const struct expose_set *set);
 /* Puts back addresses and rules that somebody took away (a recreated bridge, a flushed firewall).
  * Writes the table in one transaction, without a moment in which rules are missing. */
 int expose_assert(struct net *net, const struct net_bridge *bridge, const struct expose_set *set,

@@ -557,34 +557,87 @@ static void restarted_container_comes_back(void **state)
 	mem_free(found);
 }
 
-static void attach_announces(void **state)
+/* Packets that the bridge hands to the capture port. */
+static int watch_bridge(const struct fixture *f)
 {
-	struct fixture *f = *state;
 	struct sockaddr_ll at = { .sll_family = AF_PACKET,
 				  .sll_ifindex = f->bridge.capture_ifindex };
 	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK, 0);
-	struct attachment a;
-	bool arp = false, nd = false;
-	struct why why;
 
 	at.sll_protocol = htons(ETH_P_ALL);
 	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
-	WHY_OK(why, attach(f, 0, "c1", "10.2.1.1/24", "fd00:1::1/64", &a, &why));
-	for (int tries = 0; tries < 200 && !(arp && nd); tries++) {
+	return fd;
+}
+
+/* The addresses of 'a' that are announced before 'want' of them were, or within 'ms'. */
+static uint32_t announced(int fd, const struct attachment *a, uint32_t want, int ms)
+{
+	uint32_t seen = 0;
+
+	for (int tries = 0; tries < ms / 10 && seen != want; tries++) {
 		struct pollfd p = { fd, POLLIN, 0 };
 		uint8_t frame[2000];
 		ssize_t n;
 
-		poll(&p, 1, 50);
+		poll(&p, 1, 10);
 		n = recv(fd, frame, sizeof frame, 0);
-		if (n < 42 || memcmp(frame + 6, a.mac.b, 6) != 0)
+		if (n < 42 || memcmp(frame + 6, a->mac.b, 6) != 0)
 			continue;
-		arp |= frame[13] == 6 && memcmp(frame + 28, a.cidrs[0].ip.b, 4) == 0;
-		nd |= n >= 86 && frame[20] == 58 && frame[54] == 136;
+		for (uint32_t i = 0; i < a->cidrs_count; i++) {
+			const struct ip_addr *ip = &a->cidrs[i].ip;
+
+			if (ip->family == 4 ? frame[13] == 6 && memcmp(frame + 28, ip->b, 4) == 0
+					    : n >= 86 && frame[20] == 58 && frame[54] == 136 &&
+						      memcmp(frame + 62, ip->b, 16) == 0)
+				seen |= 1u << i;
+		}
 	}
+	return seen;
+}
+
+static void attach_announces(void **state)
+{
+	struct fixture *f = *state;
+	int fd = watch_bridge(f);
+	struct attachment a;
+	struct why why;
+
+	WHY_OK(why, attach(f, 0, "c1", "10.2.1.1/24", "fd00:1::1/64", &a, &why));
+	assert_int_equal(announced(fd, &a, 3, 10000), 3);
 	close(fd);
-	assert_true(arp);
-	assert_true(nd);
+}
+
+/* Only what the container still has. */
+static void announced_once_more(void **state)
+{
+	struct fixture *f = *state;
+	struct attachment a, gone;
+	struct net *net;
+	struct why why;
+	int fd;
+
+	WHY_OK(why, attach(f, 0, "c1", "10.2.1.1/24", "10.2.1.2/24", &a, &why));
+	assert_int_equal(net_open_at(&net, f->containers[0].fd), 0);
+	NET_OK(net, net_address_remove(net, a.container_ifindex, a.cidrs[0]));
+	/* Under the MAC that it has by now. */
+	NET_OK(net, net_link_set_mac(net, a.container_ifindex, mac_of("02:00:00:00:00:42")));
+	net_close(net);
+	gone = a;
+	a.mac = mac_of("02:00:00:00:00:42");
+	fd = watch_bridge(f);
+	attach_announce(&gone);
+	assert_int_equal(announced(fd, &a, 2, 10000), 2);
+	assert_int_equal(announced(fd, &a, 1, 300), 0);
+	/* Nor in the name of a container that is gone, whoever has its place. */
+	WHY_OK(why, attach(f, 1, "c2", "10.2.1.7/24", NULL, &a, &why));
+	assert_int_equal(announced(fd, &a, 1, 10000), 1);
+	gone = a;
+	gone.netns_id.inode++;
+	attach_announce(&gone);
+	snprintf(gone.netns, sizeof gone.netns, "/nowhere");
+	attach_announce(&gone);
+	assert_int_equal(announced(fd, &a, 1, 300), 0);
+	close(fd);
 }
 
 /* Decisions rest on what is so, not on what was so when somebody looked last. */
@@ -700,6 +753,7 @@ int main(void)
 		TEST(path_of_another_namespace_is_not_ours),
 		TEST(restarted_container_comes_back),
 		TEST(attach_announces),
+		TEST(announced_once_more),
 		TEST(old_knowledge_is_looked_at_again),
 		TEST(containers_talk),
 		TEST(calls_leak_nothing),
