@@ -641,10 +641,15 @@ void ipam_heard(struct ipam *i, const struct entry_view *e, bool gone)
 	i->dirty = true;
 }
 
+/* Who has no ring yet may get just this one in a moment, and containers from before a lost disk
+ * that live in it: a takeover asks again (F15 of docs/why/ipam-proof.md). */
 static void answer_foreign(struct ipam *i, peer_name from, const struct ipam_message *m)
 {
+	bool later = m->type == MESSAGE_TAKEOVER && !i->ring_id;
+
 	if (m->type == MESSAGE_ASK || m->type == MESSAGE_TAKEOVER || m->type == MESSAGE_HANDOVER)
-		refuse(i, from, m, REFUSAL_OTHER_RING, bytes_of(NULL, 0));
+		refuse(i, from, m, later ? REFUSAL_NOT_READY : REFUSAL_OTHER_RING,
+		       bytes_of(NULL, 0));
 }
 
 static void dispatch(struct ipam *i, peer_name from, const struct ipam_message *m)

@@ -331,6 +331,8 @@ void takeovers_start(struct ipam *i);
 void takeovers_step(struct ipam *i);
 struct mono takeovers_deadline(const struct ipam *i);
 void takeovers_cancel(struct ipam *i, uint64_t request);
+/* The peer has another store: it has forgotten what it was asked, and what it said. */
+void takeovers_on_new_store(struct ipam *i, peer_name peer);
 void takeover_on_question(struct ipam *i, peer_name from, const struct ipam_message *m);
 void takeover_on_answer(struct ipam *i, peer_name from, const struct ipam_message *m);
 /* False when it was no question of ours. */

@@ -85,6 +85,8 @@ void ipam_on_peer(struct ipam *i, peer_name name, uint64_t store_id, bool reacha
 	p = peer_get(i, name);
 	if (!p || (p->known && p->reachable == reachable && p->store_id == store_id))
 		return;
+	if (p->store_id && p->store_id != store_id)
+		takeovers_on_new_store(i, name);
 	p->known = true;
 	p->reachable = reachable;
 	p->store_id = store_id;

@@ -449,6 +449,18 @@ static struct progress *progress_of(struct takeover *t, peer_name peer)
 	return &t->progress[t->progress_count++];
 }
 
+void takeovers_on_new_store(struct ipam *i, peer_name peer)
+{
+	for (struct list *l = i->takeovers.list.next; l != &i->takeovers.list; l = l->next) {
+		struct takeover *t = list_entry(l, struct takeover, link);
+
+		for (size_t n = 0; n < t->progress_count; n++)
+			if (t->progress[n].peer == peer)
+				ask_anew(i, t); /* ends the loop: nobody has answered now */
+		i->takeovers.dirty = true;
+	}
+}
+
 /* What the ring says now within our marks from 'from' on, as much as one message holds. */
 static size_t collect(const struct ipam *i, const struct takeover *t, uint64_t from,
 		      struct run *runs, uint64_t *end)

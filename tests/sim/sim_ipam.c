@@ -745,15 +745,20 @@ static bool is_on_some_disk(const struct sim *s, size_t universe, uint64_t ring_
 	return false;
 }
 
-bool sim_ipam_disk_has_ring(const struct sim_router *r, size_t universe, uint64_t ring_id)
+uint64_t sim_ipam_disk_ring(const struct sim_router *r, size_t universe)
 {
 	const struct sim_row *id = sim_rows_find(&r->ipam->rows, universe, IPAM_TABLE_RING, 0);
 	struct reader in;
 
 	if (!id)
-		return false;
+		return 0;
 	in = reader_over(id->value, id->size);
-	return read_u64(&in, "ring") == ring_id;
+	return read_u64(&in, "ring");
+}
+
+bool sim_ipam_disk_has_ring(const struct sim_router *r, size_t universe, uint64_t ring_id)
+{
+	return ring_id && sim_ipam_disk_ring(r, universe) == ring_id;
 }
 
 void sim_ipam_look_for_losses(struct sim *s)

@@ -163,6 +163,8 @@ const struct run *sim_ipam_truth(const struct sim *s, size_t universe, uint64_t 
 				 uint64_t offset);
 bool sim_ipam_is_tainted(const struct sim *s, size_t universe, uint64_t ring_id, uint64_t offset);
 void sim_ipam_taint(struct sim *s, size_t universe, uint64_t ring_id, uint64_t offset);
+/* The ring that its disk knows; 0: none. */
+uint64_t sim_ipam_disk_ring(const struct sim_router *r, size_t universe);
 bool sim_ipam_disk_has_ring(const struct sim_router *r, size_t universe, uint64_t ring_id);
 struct ipam *sim_ipam_of(const struct sim_router *r, size_t universe); /* NULL: not running */
 uint32_t sim_ipam_index(const struct sim *s, peer_name name);	       /* UINT32_MAX: nobody */

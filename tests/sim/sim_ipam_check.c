@@ -270,13 +270,37 @@ void sim_ipam_check_forced(const struct sim_router *by, size_t universe)
 			sim_ipam_taint(by->sim, universe, sim_ipam_of(by, universe)->ring_id, at);
 }
 
+/* Asked, it says that it has no part in the ring: its disk forgot it, and it got another one. What
+ * its containers were told before is unique in neither (takeover_on_refusal). */
+static bool is_in_another_ring(const struct sim_router *r, size_t universe, uint64_t ring_id)
+{
+	const struct ipam *i = sim_ipam_of(r, universe);
+	uint64_t own = i ? i->ring_id : sim_ipam_disk_ring(r, universe);
+
+	return own && own != ring_id && (r->ipam->lost || r->ipam->restored);
+}
+
+static void excuse_homes(const struct sim_router *r, size_t universe, uint64_t ring_id,
+			 struct span taken)
+{
+	for (size_t n = 0; n < r->ipam->containers_count; n++) {
+		struct sim_home *home = &r->ipam->containers[n].home[universe];
+
+		if (home->has && home->ring_id == ring_id && home->offset >= taken.start &&
+		    home->offset < taken.end)
+			home->excused = true;
+	}
+}
+
 /* A takeover is confirmed: the containers of those that could not be asked are on their own. */
 void sim_ipam_check_save(struct sim_router *by, size_t universe, const struct ipam_action *save)
 {
 	struct sim *s = by->sim;
+	struct span taken = { .start = save->key };
+	const struct mark *mark = mark_from(sim_ipam_of(by, universe), save->key);
+	uint64_t ring_id = sim_ipam_of(by, universe)->ring_id;
 	struct bytes value;
 	struct reader r;
-	uint64_t end;
 	peer_name victim;
 
 	if (save->table == IPAM_TABLE_MARK && save->ok)
@@ -284,25 +308,24 @@ void sim_ipam_check_save(struct sim_router *by, size_t universe, const struct ip
 	if (save->table != IPAM_TABLE_MARK || save->ok ||
 	    !find_mark(&by->ipam->rows, universe, save->key, &value))
 		return;
+	/* Cut for a newer one, which is not confirmed yet. */
+	if (mark && mark->start <= save->key)
+		return;
 	r = reader_over(value.data, value.size);
-	end = read_u64(&r, "end");
+	taken.end = read_u64(&r, "end");
 	read_u64(&r, "version");
 	victim = owner_read(&r, "victim").name;
 	for (uint32_t k = 0; k < s->count; k++) {
-		struct sim_ipam *h = s->routers[k]->ipam;
+		const struct sim_router *other = s->routers[k];
+		bool was_not_asked = need_not_answer(by, universe, victim, other);
 
-		if (!need_not_answer(by, universe, victim, s->routers[k]))
+		if (!was_not_asked && !is_in_another_ring(other, universe, ring_id))
 			continue;
 		/* Nobody has ever told of it here: it was not asked, and goes on. */
-		for (uint64_t at = save->key;
-		     !peer_find(sim_ipam_of(by, universe), s->routers[k]->name) && at < end; at++)
-			sim_ipam_taint(s, universe, sim_ipam_of(by, universe)->ring_id, at);
-		for (size_t n = 0; n < h->containers_count; n++) {
-			struct sim_home *home = &h->containers[n].home[universe];
-
-			if (home->has && home->offset >= save->key && home->offset < end)
-				home->excused = true;
-		}
+		for (uint64_t at = taken.start;
+		     !peer_find(sim_ipam_of(by, universe), other->name) && at < taken.end; at++)
+			sim_ipam_taint(s, universe, ring_id, at);
+		excuse_homes(other, universe, ring_id, taken);
 	}
 }
 
@@ -377,18 +400,6 @@ static void check_ring_id(const struct sim_router *r, size_t universe)
 		sim_fail(r->sim, "router %u has another first ring", r->index + 1);
 }
 
-/* A host that lost its disk and then got another ring asks and answers nobody about the one in
- * which its containers were told their addresses: addresses are unique within a ring only. */
-static void excuse_former_ring(struct sim_router *r, size_t universe, uint64_t ring_id)
-{
-	for (size_t n = 0; ring_id && n < r->ipam->containers_count; n++) {
-		struct sim_home *home = &r->ipam->containers[n].home[universe];
-
-		if (home->has && home->ring_id != ring_id)
-			home->excused = true;
-	}
-}
-
 static void check_universe(struct sim_router *r, size_t universe)
 {
 	const struct ipam *i = sim_ipam_of(r, universe);
@@ -403,7 +414,6 @@ static void check_universe(struct sim_router *r, size_t universe)
 	if (i->ring_id != seen->ring_id) {
 		seen->ring_id = i->ring_id;
 		check_ring_id(r, universe);
-		excuse_former_ring(r, universe, i->ring_id);
 	}
 	seen->in_sync = i->peers.in_sync;
 	if (ready && !seen->in_sync)

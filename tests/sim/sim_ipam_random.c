@@ -39,6 +39,7 @@ struct course {
 	bool two_networks, met;
 	bool had_ring; /* everybody, before anything was erased */
 	bool asked;
+	struct sim_router *removed, *remover; /* the last rmpeer: whom, and by whom */
 };
 
 static bool often(struct sim *s, uint32_t percent)
@@ -468,6 +469,18 @@ static bool can_reach(const struct sim_router *by, const struct sim_router *v)
 	return topology_reachable(gossip_topology(sim_router_gossip(by)), v->name);
 }
 
+/* Once more, of whom it was said before: it may have come back, and have got and given away other
+ * addresses since, while the first takeover still waits for somebody. */
+static void remove_again(struct course *c)
+{
+	struct sim *s = c->s;
+	struct sim_router *by = often(s, 70) ? c->remover : any_router(s);
+	size_t universe = (size_t)rng_below(&s->rng, s->addresses->universes);
+
+	if (works(by) && by != c->removed && !can_reach(by, c->removed))
+		sim_ipam_remove(by, universe, c->removed->index, 0, false);
+}
+
 static void remove_peer(struct course *c)
 {
 	struct sim *s = c->s;
@@ -476,6 +489,10 @@ static void remove_peer(struct course *c)
 	bool force = c->kinds & MISTAKES && often(s, 20);
 	uint64_t store_id = often(s, 15) ? v->disk.store_id : 0;
 
+	if (c->removed && often(s, 50)) {
+		remove_again(c);
+		return;
+	}
 	if (!v->ipam->dead && !v->ipam->orphans && !mistake)
 		return;
 	for (uint64_t operators = often(s, 25) ? 2 : 1; operators > 0; operators--) {
@@ -487,6 +504,8 @@ static void remove_peer(struct course *c)
 		/* A living peer that can be reached is refused without --force: try that, too. */
 		if (by != v && can_reach(by, v) && !force && !often(s, 10))
 			continue;
+		c->removed = v;
+		c->remover = by;
 		sim_ipam_remove(by, universe, v->index, store_id, force);
 	}
 }

@@ -10,6 +10,7 @@
 #include "../../gossip/handshake_wire.h"
 #include "../../gossip/message_wire.h"
 #include "sim_invariants.h"
+#include "sim_ipam_found.h"
 #include "sim_net.h"
 #include "sim_router.h"
 #include "sim_script.h"
@@ -349,6 +350,7 @@ static const struct sim_scenario table[] = {
 	{ "f1_join_at_300", join_at_300 },
 	{ "f2_one_change_among_60", one_change_among_60 },
 	{ "f3_500_links_to_one_seed", links_500_to_one_seed },
+	{ "ipam_another_ring", sim_ipam_another_ring },
 };
 
 const struct sim_scenario *sim_scenario_at(size_t index)

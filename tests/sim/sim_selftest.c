@@ -12,6 +12,7 @@
 
 #include "sim_disk.h"
 #include "sim_frames.h"
+#include "sim_ipam_found.h"
 #include "sim_net.h"
 #include "sim_random.h"
 #include "sim_router.h"
@@ -260,6 +261,7 @@ const struct sim_selftest *sim_selftest_at(size_t index)
 		{ "a_seed_is_a_run", a_seed_is_a_run },
 		{ "traces_are_equal", traces_are_equal },
 		{ "must_names_the_seed", must_names_the_seed },
+		{ "ipam_excuse_is_exact", sim_ipam_excuse_is_exact },
 	};
 
 	return index < ARRAY_COUNT(table) ? &table[index] : NULL;

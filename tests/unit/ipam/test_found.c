@@ -429,6 +429,159 @@ static void who_has_answered_is_asked_about_what_is_taken_later(void **state)
 	world_free(w);
 }
 
+/* F15: a host comes back without its disk and is asked by a takeover before it has heard of any
+ * ring. It cannot say that it has no part in that one: in a moment it has, and its container lives
+ * on an address that is being taken. */
+static void who_has_no_ring_yet_does_not_decline(void **state)
+{
+	struct world *w = three_with_space(15);
+	uint64_t home = world_offset_of(w, 2, "c");
+
+	(void)state;
+	world_lose_disk(w, 2);
+	world_start(w, 2);
+	world_heartbeat(w, 1, 2);
+	assert_int_equal(w->hosts[2].ipam->ring_id, 0);
+	remove_peer(w, 1, 0x0c);
+	talk(w, 0, 1);
+	talk(w, 1, 2);
+	assert_int_equal(w->hosts[2].ipam->ring_id, 0);
+	assert_int_equal(world_owner(w, 1, home), 0x0b);
+	assert_false(may_use(&w->hosts[1], home));
+	world_run(w, 10000);
+	assert_int_equal(w->hosts[1].ipam->takeovers.marks_count, 0);
+	assert_true(may_use(&w->hosts[2], home));
+	world_free(w);
+}
+
+/* Four with space; C lost its disk, was alone with a number of voters of its own, and has a ring of
+ * its own; its container from before lives on. */
+static struct world *with_another_ring(uint64_t seed, uint64_t *home)
+{
+	struct world *w = world_new(seed, 4, "10.32.0.0/27", IPAM_CONSENSUS, 4);
+
+	world_start_all(w);
+	for (unsigned n = 0; n < 4; n++) {
+		char name[2] = { (char)('a' + n), '\0' };
+
+		world_allocate(w, n, name);
+	}
+	world_run(w, 20000);
+	*home = world_offset_of(w, 2, "c");
+	world_lose_disk(w, 2);
+	for (unsigned n = 0; n < 4; n++)
+		world_cut(w, 2, n, n != 2);
+	w->hosts[2].config.electors = 1;
+	memset(w->met[2], 0, sizeof w->met[2]);
+	world_start(w, 2);
+	world_claim(w, 2, "c2", *home + 1);
+	world_run(w, 15000);
+	assert_true(w->hosts[2].last.ok);
+	assert_int_not_equal(w->hosts[2].ipam->ring_id, w->hosts[1].ipam->ring_id);
+	for (unsigned n = 0; n < 4; n++)
+		world_cut(w, 2, n, false);
+	return w;
+}
+
+/* Seed 923847, a known limit: rings are never merged, so C has no part in the first one, and its
+ * container from before is protected in neither; both sides say that the other one has another. */
+static void what_lived_before_another_ring_is_on_its_own(void **state)
+{
+	uint64_t home;
+	struct world *w = with_another_ring(16, &home);
+
+	(void)state;
+	remove_peer(w, 1, 0x0c);
+	world_run(w, 10000);
+	assert_true(w->hosts[1].last.ok);
+	assert_int_equal(w->hosts[1].ipam->takeovers.marks_count, 0);
+	assert_true(may_use(&w->hosts[1], home));
+	assert_true(may_use(&w->hosts[2], home));
+	assert_int_equal(w->hosts[1].ipam->peers.foreign_ring, w->hosts[2].ipam->ring_id);
+	assert_int_equal(w->hosts[2].ipam->peers.foreign_ring, w->hosts[1].ipam->ring_id);
+	world_free(w);
+}
+
+/* F16: C says that it has no part in the ring, and D is awaited.  Then C loses its disk once more
+ * and gets that very ring: what its former store said does not count. */
+static void what_a_lost_disk_said_does_not_count(void **state)
+{
+	uint64_t home;
+	struct world *w = with_another_ring(17, &home);
+
+	(void)state;
+	world_crash(w, 3);
+	remove_peer(w, 1, 0x0c);
+	world_run(w, 5000);
+	assert_int_not_equal(w->hosts[1].ipam->takeovers.marks_count, 0);
+	world_kill_container(w, 2, w->hosts[2].containers_count - 1, false);
+	world_lose_disk(w, 2);
+	world_start(w, 2);
+	world_run(w, 5000);
+	assert_int_equal(w->hosts[2].ipam->ring_id, w->hosts[1].ipam->ring_id);
+	world_start(w, 3);
+	for (int n = 0; n < 80; n++) {
+		world_run(w, 250);
+		assert_false(may_use(&w->hosts[1], home));
+	}
+	assert_int_equal(w->hosts[1].ipam->takeovers.marks_count, 0);
+	assert_true(may_use(&w->hosts[2], home));
+	world_free(w);
+}
+
+/* The owner of the run that starts last. */
+static unsigned last_owner(const struct world *w)
+{
+	uint64_t first[HOSTS_MAX];
+	unsigned last = 0;
+
+	for (unsigned n = 0; n < w->count; n++) {
+		first[n] = 0;
+		while (world_owner(w, 0, first[n]) != w->hosts[n].name)
+			first[n]++;
+		if (first[n] > first[last])
+			last = n;
+	}
+	return last;
+}
+
+/* Seed 940753, a known limit: of those who say that they have nothing, three are asked at most, and
+ * the word of the fourth that it has something again takes 2 s.  After that nobody is refused. */
+static void what_became_free_just_now_may_be_missed_once(void **state)
+{
+	struct world *w = world_new(18, 6, "10.32.0.0/28", IPAM_CONSENSUS, 6);
+	unsigned donor, asker = 0;
+	char name[8];
+
+	(void)state;
+	world_start_all(w);
+	for (unsigned n = 0; n < 24; n++) {
+		snprintf(name, sizeof name, "c%u", n);
+		world_allocate(w, n % 6, name);
+		world_run(w, n < 6 ? 25000 : 3000);
+	}
+	assert_int_equal(w->acknowledged, 14);
+	donor = last_owner(w);
+	/* Offset 0, which is nobody's to have, makes its owner look as if it had something. */
+	assert_int_equal(world_owner(w, 0, 0), w->hosts[asker].name);
+	assert_int_not_equal(donor, asker);
+	world_kill_container(w, donor, 0, false);
+	world_allocate(w, asker, "x");
+	for (int n = 0; n < 4; n++) {
+		for (unsigned h = 0; h < w->count; h++)
+			world_sync(w, h);
+		while (w->flight_count)
+			world_deliver(w, 0, false, false);
+	}
+	assert_false(w->hosts[asker].last.ok);
+	assert_non_null(strstr(w->hosts[asker].text, "all are in use"));
+	world_run(w, SPACE_DELAY_MS + 500);
+	world_allocate(w, asker, "y");
+	world_run(w, 1000);
+	assert_true(w->hosts[asker].last.ok);
+	world_free(w);
+}
+
 /* F11: what seed= gives a peer belongs to its name and no store; one that died before it ever came
  * is removed like any other. */
 static void a_seed_that_never_came_is_removed(void **state)
@@ -464,6 +617,10 @@ int main(void)
 		cmocka_unit_test(who_has_another_ring_is_nobody),
 		cmocka_unit_test(an_old_copy_forgets_the_mark_of_a_takeover),
 		cmocka_unit_test(who_has_answered_is_asked_about_what_is_taken_later),
+		cmocka_unit_test(who_has_no_ring_yet_does_not_decline),
+		cmocka_unit_test(what_lived_before_another_ring_is_on_its_own),
+		cmocka_unit_test(what_a_lost_disk_said_does_not_count),
+		cmocka_unit_test(what_became_free_just_now_may_be_missed_once),
 		cmocka_unit_test(a_seed_that_never_came_is_removed),
 	};
 

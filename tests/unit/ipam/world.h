@@ -41,7 +41,7 @@ struct rows {
 /* A live container that was told its address. */
 struct container {
 	char name[32];
-	uint64_t offset;
+	uint64_t offset, ring_id;
 };
 
 struct host {
@@ -223,6 +223,7 @@ static inline void host_answer(struct world *w, struct host *h, const struct ipa
 		c = &h->containers[h->containers_count++];
 		memcpy(c->name, name, sizeof name);
 		c->offset = a->offset;
+		c->ring_id = h->ipam->ring_id;
 		w->acknowledged++;
 		return;
 	}
@@ -577,6 +578,28 @@ static inline bool may_use(const struct host *h, uint64_t offset)
 	return h->up && ipam_ready(h->ipam) && space_owns(&h->ipam->space, offset);
 }
 
+/* Addresses are unique within one ring: the most users and holders that one has. */
+static inline void count_by_ring(const struct world *w, uint64_t at, unsigned *users,
+				 unsigned *holders)
+{
+	*users = *holders = 0;
+	for (unsigned r = 0; r < w->count; r++) {
+		uint64_t ring_id = w->hosts[r].up ? w->hosts[r].ipam->ring_id : 0;
+		unsigned u = 0, h = 0;
+
+		for (unsigned n = 0; n < w->count; n++) {
+			const struct host *host = &w->hosts[n];
+
+			u += may_use(host, at) && host->ipam->ring_id == ring_id;
+			for (size_t k = 0; k < host->containers_count; k++)
+				h += host->containers[k].offset == at &&
+				     host->containers[k].ring_id == ring_id;
+		}
+		*users = u > *users ? u : *users;
+		*holders = h > *holders ? h : *holders;
+	}
+}
+
 static inline void world_check(struct world *w)
 {
 	char text[96];
@@ -589,6 +612,8 @@ static inline void world_check(struct world *w)
 			for (size_t k = 0; k < w->hosts[n].containers_count; k++)
 				holders += w->hosts[n].containers[k].offset == at;
 		}
+		if (users > 1 || holders > 1)
+			count_by_ring(w, at, &users, &holders);
 		if (users <= 1 && holders <= 1)
 			continue;
 		for (unsigned n = 0; n < w->count; n++) {
