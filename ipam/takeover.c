@@ -299,22 +299,21 @@ static void note_owners(struct ipam *i)
 	}
 }
 
-/* The victim itself counts only while it can be reached: then it is not dead at all. */
-static bool must_answer(const struct takeover *t, const struct peer *p)
+/* The victim like any other: who says that it is dead has it noted as removed, and when it comes
+ * back after all, or only its former store was lost, its word is needed as well. */
+static bool must_answer(const struct peer *p)
 {
-	if (p->name == t->victim)
-		return p->reachable;
 	return (p->known || p->owns || p->space || p->awaited) && (p->reachable || !p->removed);
 }
 
 /* Before the marks are, so that they are never there without it. */
-static void note_awaited(struct ipam *i, const struct takeover *t)
+static void note_awaited(struct ipam *i)
 {
 	note_owners(i);
 	for (size_t n = 0; n < i->peers.count; n++) {
 		struct peer *p = &i->peers.list[n];
 
-		if (p->awaited || !must_answer(t, p) || p->name == t->victim)
+		if (p->awaited || !must_answer(p))
 			continue;
 		p->awaited = true;
 		out_save(i, IPAM_TABLE_AWAITED, p->name, "", 1);
@@ -412,7 +411,7 @@ void ipam_remove_peer(struct ipam *i, uint64_t request, peer_name peer, uint64_t
 	if (!v.living)
 		peers_note_removed(i, peer);
 	i->takeovers.dirty = true;
-	note_awaited(i, t);
+	note_awaited(i);
 	taken = take_all(i, t, &v);
 	if (taken)
 		ask_anew(i, t);
@@ -524,12 +523,12 @@ static bool ask_all(struct ipam *i, struct takeover *t)
 {
 	bool all = true;
 
-	note_awaited(i, t);
+	note_awaited(i);
 	for (size_t n = 0; n < i->peers.count; n++) {
 		const struct peer *p = &i->peers.list[n];
 		struct progress *progress;
 
-		if (!must_answer(t, p))
+		if (!must_answer(p))
 			continue;
 		progress = progress_of(t, p->name);
 		if (!has_answered(i, progress) && p->reachable &&
@@ -660,7 +659,7 @@ struct mono takeovers_deadline(const struct ipam *i)
 		for (size_t n = 0; n < t->progress_count; n++) {
 			const struct peer *p = peer_find(i, t->progress[n].peer);
 
-			if (p && p->reachable && must_answer(t, p) &&
+			if (p && p->reachable && must_answer(p) &&
 			    !has_answered(i, &t->progress[n]))
 				due = mono_min(due, t->progress[n].due);
 		}
@@ -676,7 +675,7 @@ bool takeover_waits_for(const struct ipam *i, size_t *index, peer_name *peer)
 		for (size_t n = 0; n < t->progress_count; n++) {
 			const struct peer *p = peer_find(i, t->progress[n].peer);
 
-			if (!p || !must_answer(t, p) || has_answered(i, &t->progress[n]))
+			if (!p || !must_answer(p) || has_answered(i, &t->progress[n]))
 				continue;
 			*peer = p->name;
 			if ((*index)-- == 0)

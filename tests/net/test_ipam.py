@@ -564,6 +564,36 @@ def test_space_of_a_dead_host_comes_back(lab):
     assert a.try_weave("rmpeer", "nobody").returncode == 1
 
 
+def test_a_removal_waits_for_all_or_is_forced(lab):
+    """Who is away might live on what is taken: it is named, and waited for, unless a person insists."""
+    lan = lab.lan()
+    a, b, c = lan.host("a"), lan.host("b"), lan.host("c")
+    options = ("--ipalloc-range", SMALL, "--ipalloc-init", "consensus=3")
+    a.launch(*options)
+    b.launch(*options, a.ip)
+    c.launch(*options, a.ip)
+    mesh([a, b, c])
+    boxes = [box(h) for h in (a, b, c)]
+    wait_until(10, lambda: set(owned(a)) == {"a", "b", "c"}, "all own something")
+    b.kill()
+    c.kill()
+    wait_until(30, lambda: status_ipam(a).count("unreachable") == 2, "b and c are missed")
+    waiting = a.start(a.weave_command("rmpeer", "b"))
+    wait_until(10, lambda: "waiting for c" in a.weave("status"), "c is waited for")
+    assert waiting.poll() is None
+    # Taken, but not used yet: the rest of a's own goes out, and no more.
+    free = owned(a)["a"]
+    assert re.match(r"\d+ IPs taken over from ", a.weave("rmpeer", "b", "--force", limit=60))
+    assert waiting.wait(10) == 0
+    assert "waiting for" not in a.weave("status")
+    c.launch(*options, a.ip)
+    mesh([a, c])
+    wait_until(10, lambda: owned(c) == owned(a) and "b" not in owned(c), "c learns of it")
+    assert owned(a)["a"] == free
+    others = [box(h) for h in (a, c) for _ in range(5)]
+    assert len({x.ip for x in (boxes[0], boxes[2], *others)}) == 12
+
+
 def test_rolling_reset(lab):
     """330: each in turn hands over what it has, and comes back as somebody new."""
     lan, a, b = pair(lab, "--ipalloc-range", SMALL)
@@ -652,13 +682,12 @@ def test_space_is_asked_for_when_there_is_none(lab):
         assert status == 200, text
         got.add(text.strip())
     assert len(got) == 30
-    connection = UnixConnection(b.run_dir / "weave.sock")
-    connection.request("POST", "/ip/onemore")
-    time.sleep(1)
+    status, text = call(b, "POST", "/ip/onemore")
+    assert status == 500 and "all are in use" in text
+    back = call(a, "GET", "/ip/x0")[1].strip()
     assert call(a, "DELETE", "/ip/x0")[0] == 204
-    answer = connection.getresponse()  # waits until somebody gives one back, as in Weave Net
-    assert answer.status in (200, 500)
-    connection.close()
+    wait_until(10, lambda: call(b, "POST", "/ip/onemore")[0] == 200, "what was given back goes out")
+    assert call(b, "GET", "/ip/onemore")[1].strip() == back
 
 
 # --- the HTTP interface ---------------------------------------------------------------------------

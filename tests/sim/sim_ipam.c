@@ -471,11 +471,9 @@ void sim_ipam_remove(struct sim_router *r, size_t universe, uint32_t victim, uin
 
 	sim_trace(r->sim, "rmpeer", r->index, victim, force);
 	/* Even if it is refused: whoever heard it may have begun. */
-	v->ipam->removed = true;
-	r->ipam->forced[victim] |= force;
+	v->ipam->removed = v->ipam->stale = true;
 	r->sim->addresses->takeovers++;
-	if (force)
-		sim_ipam_check_forced(r, universe);
+	sim_ipam_check_removal(r, universe, victim, force);
 	ipam_remove_peer(sim_ipam_of(r, universe),
 			 note_request(r, (struct sim_request){ .kind = SIM_REMOVE,
 							       .universe = universe,
@@ -780,7 +778,7 @@ void sim_ipam_lose_disk(struct sim_router *r)
 	sim_trace(r->sim, "lost", r->index, 0, 0);
 	sim_rows_clear(&r->ipam->rows);
 	sim_disk_lose(&r->disk);
-	r->ipam->lost = true;
+	r->ipam->lost = r->ipam->stale = true;
 	r->ipam->orphans++;
 	r->sim->addresses->losses++;
 	sim_ipam_look_for_losses(r->sim);
@@ -804,7 +802,7 @@ bool sim_ipam_restore(struct sim_router *r)
 	sim_rows_copy(&r->ipam->rows, &r->ipam->snapshot);
 	r->disk.generation = r->ipam->snapshot_generation;
 	r->disk.store_id = r->ipam->snapshot_store;
-	r->ipam->restored = true;
+	r->ipam->restored = r->ipam->stale = true;
 	sim_ipam_look_for_losses(r->sim);
 	r->sim->addresses->restores++;
 	return true;

@@ -70,11 +70,15 @@ struct sim_ipam {
 	bool syncing, lazy; /* a sync is under way; one will be, sooner or later */
 	bool disk_fails, disk_told;
 	bool dead; /* the machine never comes back */
-	/* What may make it believe for a while what is not so any more. */
+	/* What may make it believe for a while what is not so any more: 'stale' until it has caught
+	 * up with all. */
 	bool removed, restored, lost;
-	bool forced[SIM_IPAM_ROUTERS_MAX]; /* its operator took that one over by force */
-	bool erase;			   /* reset has been answered with yes */
-	unsigned orphans;		   /* stores of this name that are gone for good */
+	bool stale;
+	uint64_t looked_us;		    /* whether it has */
+	bool forced[SIM_IPAM_ROUTERS_MAX];  /* its operator took that one over by force once, */
+	bool insists[SIM_IPAM_ROUTERS_MAX]; /* and that is what goes on now */
+	bool erase;			    /* reset has been answered with yes */
+	unsigned orphans;		    /* stores of this name that are gone for good */
 	struct sim_seen seen[SIM_UNIVERSES];
 };
 

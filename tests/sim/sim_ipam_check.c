@@ -19,7 +19,7 @@
 
 static bool is_excusable(const struct sim_router *r)
 {
-	return r->ipam->removed || r->ipam->restored || r->ipam->lost;
+	return r->ipam->stale;
 }
 
 static bool may_use(const struct sim_router *r, size_t universe)
@@ -55,7 +55,7 @@ static bool is_behind(const struct sim_router *r, const struct sim_router *other
 	const struct run *own = ring_at(&sim_ipam_of(r, universe)->ring, offset);
 	const struct run *its = ring_at(&sim_ipam_of(other, universe)->ring, offset);
 
-	return r->ipam->removed && run_compare(its, own) > 0;
+	return r->ipam->removed && r->ipam->stale && run_compare(its, own) > 0;
 }
 
 static void taint_if_mistaken(const struct sim_router *r, size_t universe, uint64_t offset)
@@ -222,10 +222,8 @@ static bool need_not_answer(const struct sim_router *by, size_t universe, peer_n
 
 	if (r == by)
 		return false;
-	if (!p || (v < by->sim->count && by->ipam->forced[v]))
+	if (!p || (v < by->sim->count && by->ipam->insists[v]))
 		return true;
-	if (r->name == victim)
-		return !p->reachable;
 	return !(p->known || p->owns || p->space || p->awaited) || (!p->reachable && p->removed);
 }
 
@@ -247,26 +245,96 @@ static bool find_mark(const struct sim_rows *rows, size_t universe, uint64_t sta
 	return row != NULL;
 }
 
+static peer_name victim_of(struct bytes mark)
+{
+	struct reader r = reader_over(mark.data, mark.size);
+
+	read_u64(&r, "end");
+	read_u64(&r, "version");
+	return owner_read(&r, "victim").name;
+}
+
+/* Written down or about to be. */
+static bool has_mark_of(const struct sim_rows *rows, peer_name victim)
+{
+	for (size_t n = 0; n < rows->disk_count; n++)
+		if (rows->disk[n].table == IPAM_TABLE_MARK &&
+		    victim_of(bytes_of(rows->disk[n].value, rows->disk[n].size)) == victim)
+			return true;
+	for (size_t n = 0; n < rows->log_count; n++)
+		if (rows->log[n].table == IPAM_TABLE_MARK && rows->log[n].value &&
+		    victim_of(bytes_of(rows->log[n].value, rows->log[n].size)) == victim)
+			return true;
+	return false;
+}
+
+static bool is_being_removed(const struct sim_router *r)
+{
+	for (uint32_t k = 0; k < r->sim->count; k++)
+		if (!r->sim->routers[k]->ipam->dead &&
+		    has_mark_of(&r->sim->routers[k]->ipam->rows, r->name))
+			return true;
+	return false;
+}
+
+static bool knows_all(const struct sim_router *r, size_t universe)
+{
+	const struct ipam *i = sim_ipam_of(r, universe);
+	const struct run *own, *truth;
+
+	if (!i->ring_id || !ipam_ready(i))
+		return false;
+	for (uint64_t at = 0; at < i->config.universe.size; at++) {
+		own = ring_at(&i->ring, at);
+		truth = sim_ipam_truth(r->sim, universe, i->ring_id, at);
+		if (truth && (!own || run_compare(truth, own) > 0))
+			return false;
+	}
+	return true;
+}
+
+/* It knows all that was ever durable, and nobody is taking anything from it: from now on it is to
+ * be right again. */
+static void look_whether_it_caught_up(struct sim_router *r)
+{
+	bool all = true;
+
+	if (!r->ipam->stale || r->sim->clock.now_us < r->ipam->looked_us + SIM_S)
+		return;
+	r->ipam->looked_us = r->sim->clock.now_us;
+	for (size_t u = 0; all && u < r->sim->addresses->universes; u++)
+		all = knows_all(r, u);
+	r->ipam->stale = !all || is_being_removed(r);
+}
+
 static void taint_forced(const struct sim_router *by, size_t universe, uint64_t start,
 			 struct bytes value)
 {
 	struct reader r = reader_over(value.data, value.size);
 	uint64_t end = read_u64(&r, "end");
-	uint32_t v;
+	uint32_t v = sim_ipam_index(by->sim, victim_of(value));
 
-	read_u64(&r, "version");
-	v = sim_ipam_index(by->sim, owner_read(&r, "victim").name);
-	for (uint64_t at = start; v < by->sim->count && by->ipam->forced[v] && at < end; at++)
+	for (uint64_t at = start; v < by->sim->count && by->ipam->insists[v] && at < end; at++)
 		sim_ipam_taint(by->sim, universe, sim_ipam_of(by, universe)->ring_id, at);
 }
 
-/* What was begun without force goes on with it. */
-void sim_ipam_check_forced(const struct sim_router *by, size_t universe)
+/* What was begun without force goes on with it; what comes after the end of that is without it
+ * again. */
+void sim_ipam_check_removal(struct sim_router *by, size_t universe, uint32_t victim, bool force)
 {
 	const struct takeovers *t = &sim_ipam_of(by, universe)->takeovers;
 
+	by->ipam->forced[victim] |= force;
+	if (!force && !has_mark_of(&by->ipam->rows, by->sim->routers[victim]->name))
+		by->ipam->insists[victim] = false;
+	if (!force)
+		return;
+	by->ipam->insists[victim] = true;
 	for (size_t n = 0; n < t->marks_count; n++)
-		for (uint64_t at = t->marks[n].start; at < t->marks[n].end; at++)
+		for (uint64_t at = t->marks[n].start;
+		     t->marks[n].victim.name == by->sim->routers[victim]->name &&
+		     at < t->marks[n].end;
+		     at++)
 			sim_ipam_taint(by->sim, universe, sim_ipam_of(by, universe)->ring_id, at);
 }
 
@@ -313,8 +381,7 @@ void sim_ipam_check_save(struct sim_router *by, size_t universe, const struct ip
 		return;
 	r = reader_over(value.data, value.size);
 	taken.end = read_u64(&r, "end");
-	read_u64(&r, "version");
-	victim = owner_read(&r, "victim").name;
+	victim = victim_of(value);
 	for (uint32_t k = 0; k < s->count; k++) {
 		const struct sim_router *other = s->routers[k];
 		bool was_not_asked = need_not_answer(by, universe, victim, other);
@@ -434,6 +501,7 @@ void sim_ipam_check_router(struct sim_router *r)
 {
 	for (size_t u = 0; u < r->sim->addresses->universes; u++)
 		check_universe(r, u);
+	look_whether_it_caught_up(r);
 }
 
 /* ---- in peace ---- */

@@ -19,8 +19,8 @@ void sim_ipam_check_home(struct sim_router *r, struct sim_container *c, size_t u
 void sim_ipam_check_durable(const struct sim_router *r, const struct sim_container *c,
 			    size_t universe, uint64_t offset);
 void sim_ipam_check_save(struct sim_router *r, size_t universe, const struct ipam_action *save);
-/* rmpeer --force was said: 6.6 makes no promise about what it takes. */
-void sim_ipam_check_forced(const struct sim_router *by, size_t universe);
+/* rmpeer is about to be said; with --force, 6.6 makes no promise about what it takes. */
+void sim_ipam_check_removal(struct sim_router *by, size_t universe, uint32_t victim, bool force);
 void sim_ipam_check_refusal(struct sim_router *r, const struct sim_request *q,
 			    const struct why *why);
 /* Something newer than ever is durable at the offset; two values of one version are. */

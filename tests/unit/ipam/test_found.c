@@ -454,6 +454,58 @@ static void who_has_no_ring_yet_does_not_decline(void **state)
 	world_free(w);
 }
 
+/* F17: what the former store of a living host owned is taken over, and the host cannot be reached
+ * for a moment.  It was not said to be dead, so it is waited for. */
+static void a_living_victim_out_of_reach_is_waited_for(void **state)
+{
+	struct world *w = three_with_space(19);
+	uint64_t home = world_offset_of(w, 2, "c");
+	peer_name peer;
+
+	(void)state;
+	world_lose_disk(w, 2);
+	world_start(w, 2);
+	world_run(w, 5000);
+	remove_peer(w, 1, 0x0c);
+	world_cut(w, 1, 2, true);
+	world_cut(w, 0, 2, true);
+	for (int n = 0; n < 2; n++) {
+		world_run(w, 10000);
+		assert_false(may_use(&w->hosts[1], home));
+		assert_true(ipam_waiting_for(w->hosts[1].ipam, 0, &peer));
+		assert_int_equal(peer, 0x0c);
+		/* Nor does it change after a restart, when nobody is known by gossip yet. */
+		world_crash(w, 1);
+		w->met[1][2] = false;
+		world_start(w, 1);
+	}
+	world_cut(w, 1, 2, false);
+	world_run(w, 20000);
+	assert_int_equal(w->hosts[1].ipam->takeovers.marks_count, 0);
+	assert_true(may_use(&w->hosts[2], home));
+	world_free(w);
+}
+
+/* It never comes back: once it is said to be dead, nobody waits for it. */
+static void a_victim_that_died_after_all_is_removed_once_more(void **state)
+{
+	struct world *w = three_with_space(20);
+
+	(void)state;
+	world_lose_disk(w, 2);
+	world_start(w, 2);
+	world_run(w, 5000);
+	remove_peer(w, 1, 0x0c);
+	die(w, 2);
+	world_run(w, 10000);
+	assert_int_not_equal(w->hosts[1].ipam->takeovers.marks_count, 0);
+	remove_peer(w, 1, 0x0c);
+	world_run(w, 10000);
+	assert_int_equal(w->hosts[1].ipam->takeovers.marks_count, 0);
+	assert_true(w->hosts[1].last.ok);
+	world_free(w);
+}
+
 /* Four with space; C lost its disk, was alone with a number of voters of its own, and has a ring of
  * its own; its container from before lives on. */
 static struct world *with_another_ring(uint64_t seed, uint64_t *home)
@@ -618,6 +670,8 @@ int main(void)
 		cmocka_unit_test(an_old_copy_forgets_the_mark_of_a_takeover),
 		cmocka_unit_test(who_has_answered_is_asked_about_what_is_taken_later),
 		cmocka_unit_test(who_has_no_ring_yet_does_not_decline),
+		cmocka_unit_test(a_living_victim_out_of_reach_is_waited_for),
+		cmocka_unit_test(a_victim_that_died_after_all_is_removed_once_more),
 		cmocka_unit_test(what_lived_before_another_ring_is_on_its_own),
 		cmocka_unit_test(what_a_lost_disk_said_does_not_count),
 		cmocka_unit_test(what_became_free_just_now_may_be_missed_once),
