@@ -309,16 +309,36 @@ static struct attach_known *attached_at(struct daemon *d, int bridge_ifindex,
 	return NULL;
 }
 
+/* None, which makes it a random one, when somebody has it: addresses that were handed from one
+ * interface to another, or Docker's own IPAM on two hosts. */
+static struct mac choose_mac(const struct daemon *d, const struct docker_request *r,
+			     uint32_t segment)
+{
+	struct mac mac = { 0 };
+
+	if (r->has_mac)
+		return r->mac;
+	if (r->addresses_count)
+		mac = docker_mac_of(r->addresses[0].ip);
+	if (router_endpoint_find(engine_router(d->engine), segment, mac) != PEER_NAME_NONE)
+		mac = (struct mac){ 0 };
+	return mac;
+}
+
 static void make_endpoint(struct daemon *d, const struct docker_request *r,
 			  struct docker_network *network, const char *key, struct api_reply *reply)
 {
-	struct mac mac = r->mac;
+	struct mac mac;
 	struct text json = { 0 };
 	struct segment segment;
 	struct why why;
 
-	if (!open_segment(d, network, key, &segment, &why) ||
-	    docker_endpoint_make(d->net, &segment.bridge, r->endpoint, &mac, d->mtu, &why)) {
+	if (!open_segment(d, network, key, &segment, &why)) {
+		answer_error(reply, HTTP_OK, &why);
+		return;
+	}
+	mac = choose_mac(d, r, segment.number);
+	if (docker_endpoint_make(d->net, &segment.bridge, r->endpoint, &mac, d->mtu, &why)) {
 		answer_error(reply, HTTP_OK, &why);
 		return;
 	}

@@ -7,6 +7,17 @@
 #include <weave/must.h>
 #include <weave/segment.h>
 
+struct mac docker_mac_of(struct ip_addr ip)
+{
+	struct mac mac = { { 0x02, 0x42 } };
+	size_t size = ip.family == 4 ? 4 : 16;
+
+	/* All of an IPv6 address counts. */
+	for (size_t i = 0; i < size; i++)
+		mac.b[2 + i % 4] ^= ip.b[i];
+	return mac;
+}
+
 /* ---- networks ---- */
 
 void docker_networks_fini(struct docker_networks *n)

@@ -529,6 +529,11 @@ bool router_path_find(const struct router *r, conn_id conn, struct path_info *in
 	return true;
 }
 
+peer_name router_endpoint_find(const struct router *r, uint32_t segment, struct mac mac)
+{
+	return endpoints_find(r->endpoints, segment, mac);
+}
+
 bool router_endpoint_at(const struct router *r, size_t index, struct mono now,
 			struct endpoint_info *info)
 {

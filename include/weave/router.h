@@ -115,6 +115,9 @@ void router_add_endpoint(struct router *r, uint32_t segment, struct mac mac,
 			 const struct ip_addr *ips, size_t ips_count, struct mono now);
 void router_remove_endpoint(struct router *r, uint32_t segment, struct mac mac, struct mono now);
 
+/* Where that MAC lives, ourselves for local ones; NONE when nobody who can be reached has it. */
+peer_name router_endpoint_find(const struct router *r, uint32_t segment, struct mac mac);
+
 /* ---- looking in ---- */
 struct path_info {
 	conn_id conn;

@@ -41,6 +41,19 @@ def test_a_container_that_goes_gives_everything_back(pair):
     assert ip not in a.held() and a.endpoints() == []
 
 
+def test_the_next_one_with_an_address_is_reached_at_once(pair):
+    a, b = pair
+    a.run_container("one")
+    b.run_container("two")
+    ip = a.address("one")
+    wait_until(10, lambda: b.pings("two", ip), "ping across hosts")
+    a.docker("rm", "-f", "one")
+    a.run_container("next")
+    assert a.address("next") == ip
+    # Nobody waits for half a minute until what it remembers is old.
+    assert b.pings("two", ip)
+
+
 def test_own_subnet_range_fixed_address_and_mac(pair):
     a, b = pair
     for host in pair:

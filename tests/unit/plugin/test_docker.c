@@ -444,9 +444,24 @@ static void networks_survive_as_text(void **state)
 	docker_networks_fini(&back);
 }
 
+static void the_mac_follows_from_the_address(void **state)
+{
+	struct cidr v4, one, other;
+	char text[PEER_NAME_TEXT_SIZE];
+
+	(void)state;
+	assert_true(cidr_parse("10.40.0.1/16", &v4));
+	assert_string_equal(mac_text(docker_mac_of(v4.ip), text), "02:42:0a:28:00:01");
+	assert_true(cidr_parse("fd00:1::1/64", &one));
+	assert_true(cidr_parse("fd00:2::1/64", &other));
+	assert_false(mac_is_group(docker_mac_of(one.ip)));
+	assert_false(mac_equal(docker_mac_of(one.ip), docker_mac_of(other.ip)));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_mac_follows_from_the_address),
 		cmocka_unit_test(requests_of_real_engines_are_understood),
 		cmocka_unit_test(malformed_requests_are_named),
 		cmocka_unit_test(nesting_is_limited),
