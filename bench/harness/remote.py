@@ -82,6 +82,10 @@ class Remote:
         self.lab.processes.append(process)
         return process
 
+    def reaches(self, ip, **_):
+        """By the ping that is there, since nothing of ours runs inside its namespaces."""
+        return self.try_run(["ping", "-n", "-q", "-c", 1, "-W", 1, ip]).returncode == 0
+
 
 class Host(Remote, place.Host):
     def __init__(self, laboratory, short, target, ssh):

@@ -123,8 +123,8 @@ void docker_answer_address(struct cidr address, struct text *out);
 void docker_answer_endpoint(const struct mac *mac, struct text *out);
 void docker_answer_join(const char *interface, bool multicast, struct text *out);
 
-/* The MAC of an endpoint whose container gets this address first, as Docker's own drivers choose it:
- * whoever has the address after a container that is gone is at the place that all caches of the
+/* The MAC of an endpoint whose container gets this address first, as Docker's own drivers choose
+ * it: whoever has the address after a container that is gone is at the place that all caches of the
  * network still know. */
 struct mac docker_mac_of(struct ip_addr ip);
 

@@ -278,6 +278,7 @@ class EngineLab(Lab):
     def engine_host(self, lan, short):
         host = EngineHost(self, short, len(self.engines) + 1)
         self.engines.append(host)
+        host.lan = lan
         lan.join(host)
         return host
 

@@ -240,3 +240,36 @@ def test_attach_a_container_of_docker(two):
     assert ip.startswith("10.35.") and c.address("both") != ip
     out = c.exec("both", "ip", "address").stdout
     assert "ethwe0" in out and "ethwe@" in out
+
+
+def test_three_engines(two):
+    """One network on three hosts.  The third was told of one other only; then a link breaks."""
+    c, d = two
+    e = c.lab.engine_host(c.lan, "e")
+    e.start_engine()
+    e.load_image()
+    e.launch(*RANGES, d.ip)
+    hosts = [c, d, e]
+    net_lab.mesh(hosts)
+    e.wait_default_network()
+    for host in hosts:
+        host.docker("network", "create", "-d", "weave", "--ipam-driver", "weave", "--subnet",
+                    "10.44.0.0/16", "three")
+        host.run_container(f"at-{host.short}", network="three")
+    where = {host: host.address(f"at-{host.short}", "three") for host in hosts}
+    assert len(set(where.values())) == 3
+
+    def all_reach_all():
+        return all(host.pings(f"at-{host.short}", ip) for host in hosts for ip in where.values())
+
+    wait_until(20, all_reach_all, "all reach all")
+    for host in hosts:
+        wait_until(10, lambda: lookup(host, "at-e") == [where[e]], "its name is known everywhere")
+    c.lan.cut(c, e)
+    wait_until(40, lambda: not c.is_meshed(e), "the direct link is gone")
+    wait_until(20, all_reach_all, "all reach all by way of the second host")
+    c.lan.heal()
+    for host in hosts:
+        host.docker("rm", "-f", f"at-{host.short}")
+        host.docker("network", "rm", "three")
+    e.stop_engine()
