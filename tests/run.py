@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 """Runs the tests, part by part, and ends with one line: "N passed, N failed[, N skipped]".
 
-	python3 tests/run.py all               what must be true now, in two lanes side by side (ALL, below)
-	python3 tests/run.py lane PART...      several parts, one after another
+	python3 tests/run.py all               unit, bench, lint beside net, sim, fuzz
 	python3 tests/run.py unit [pattern]    cmocka programs under gcc, clang with ASan+UBSan, TSan
 	python3 tests/run.py sim | soak        the simulator: --ci, or --soak for SOAK_SECONDS
 	python3 tests/run.py fuzz [pattern]    corpus replay, then FUZZ_SECONDS of search per target
@@ -13,7 +12,7 @@
 	python3 tests/run.py docker [pytest args]  real Docker engines, two and more (root)
 	python3 tests/run.py lint              tools/lint
 
-Environment: BUILD (build), BIN (bin), JOBS (number of cores), NET_JOBS (one more), FUZZ_SECONDS (4),
+Environment: BUILD (build), BIN (bin), JOBS (number of cores), NET_JOBS (two more), FUZZ_SECONDS (3),
 SOAK_SECONDS (3600), VARIANT (of the programs that sim, soak and net drive: asan, clang, tsan).  Exit status 0 only when something ran and nothing failed.
 """
 
@@ -32,12 +31,12 @@ import xml.etree.ElementTree
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = os.environ.get("BUILD", "build")
 JOBS = int(os.environ.get("JOBS", os.cpu_count() or 1))
-FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", "4"))
+FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", "3"))
 # What sim and net drive. The simulator's own variant is the release with more optimization.
 VARIANT = os.environ.get("VARIANT", "")
 SOAK_SECONDS = int(os.environ.get("SOAK_SECONDS", "3600"))
-NET_JOBS = int(os.environ.get("NET_JOBS", JOBS + 1))
-NET_LONG = ("test_ipam.py", "test_hostile.py", "test_sealed.py", "test_password.py")
+NET_JOBS = int(os.environ.get("NET_JOBS", JOBS + 2))
+NET_LONG = ("test_fastdp.py", "test_ipam.py", "test_bench.py", "test_hostile.py", "test_dns.py")
 
 # What a hung program may cost, in seconds.
 LIMIT = {"release": 90, "clang": 90, "asan": 300, "tsan": 300}
@@ -459,70 +458,19 @@ def part_bench(tally, arguments):
 # --- lint ----------------------------------------------------------------------------------------
 
 def part_lint(tally, _arguments):
-    status, output = run(["sh", "tools/lint"], 1500, log=print_unless_skip)
+    # It runs beside the end-to-end tests, which wait most of their time, and must not slow them.
+    status, output = run(["nice", "-n", "19", "sh", "tools/lint"], 900, log=print_unless_skip)
     count_pass_lines(tally, "lint", status, output)
 
 
 PARTS = {"lint": part_lint, "unit": part_unit, "sim": part_sim, "fuzz": part_fuzz,
          "net": part_net, "bench": part_bench, "vm": part_vm, "docker": part_docker,
          "soak": part_soak}
-# Two lanes.  What drives real kernels and engines waits most of its time, and what only computes
-# gets the processors meanwhile: as idle processes, which the others need not wait for.  Those in one
-# list run side by side; the emulated machine has one processor.
-ALL_COMPUTES = ["unit", "lint", "sim", "fuzz"]
-ALL_WAITS = [["bench"], ["net"], ["vm"], ["docker"]]
+# Those in one list run side by side.
+# The emulated machine has one processor, and beside it engines wait for their containers.
+ALL = [["unit"], ["bench"], ["lint", "net"], ["sim"], ["fuzz"], ["vm", "docker"]]
 # Of what costs more than its share of the 15 minutes; the whole: make test-vm.
 SAMPLES = {"vm": ["esp:all_traffic", "stock_kernel:fastdp"]}
-
-
-TOTAL = re.compile(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$")
-TIMES = re.compile(r"^--- time: (.*)$")
-
-
-def run_computing(tally, times):
-    """ALL_COMPUTES in a process of its own, whose children are scheduled as it is."""
-    found = {}
-
-    def log(line):
-        for name, pattern in (("total", TOTAL), ("times", TIMES)):
-            if match := pattern.match(line):
-                found[name] = match
-                return
-        say(line)
-
-    status, _ = run(["chrt", "--idle", "0", sys.executable, __file__, "lane", *ALL_COMPUTES], 3000,
-                    dict(os.environ), log)
-    if "total" in found:
-        tally.ok(int(found["total"][1]))
-        tally.failed += int(found["total"][2])
-        tally.skipped += int(found["total"][3] or 0)
-    if "total" not in found or (status != 0 and found["total"][2] == "0"):
-        tally.bad(f"lane {' '.join(ALL_COMPUTES)}: {explain(status)}")
-    if "times" in found:
-        times.append(found["times"][1])
-
-
-def run_all(tally, times):
-    # What both lanes use is there before either begins.
-    say("--- build")
-    start = time.monotonic()
-    status, output = make("release", "all", "programs-unit", "programs-bench")
-    times.append(f"build {time.monotonic() - start:.0f} s")
-    if status != 0:
-        tally.bad(f"build, {explain(status)}", output)
-        return
-    computing = Tally()
-    with concurrent.futures.ThreadPoolExecutor(1) as beside:
-        lane = beside.submit(run_computing, computing, times)
-        for together in ALL_WAITS:
-            run_together(tally, times, together, SAMPLES)
-        lane.result()
-    tally.add(computing)
-
-
-def run_together(tally, times, parts, arguments):
-    with concurrent.futures.ThreadPoolExecutor(len(parts)) as pool:
-        times += pool.map(lambda part: run_part(tally, part, arguments.get(part, [])), parts)
 
 
 def run_part(tally, part, arguments):
@@ -538,21 +486,18 @@ def run_part(tally, part, arguments):
 
 def main():
     what = sys.argv[1] if len(sys.argv) > 1 else "all"
-    lane = sys.argv[2:] if what == "lane" else [what]
-    if what != "all" and not (lane and all(part in PARTS for part in lane)):
+    if what != "all" and what not in PARTS:
         print(__doc__, file=sys.stderr)
         return 2
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, on_signal)
     tally = Tally()
     times = []
-    start = time.monotonic()
-    if what == "all":
-        run_all(tally, times)
-        times.append(f"all {time.monotonic() - start:.0f} s")
-    else:
-        for part in lane:
-            run_together(tally, times, [part], {what: sys.argv[2:]})
+    arguments = {what: sys.argv[2:]} if what != "all" else SAMPLES
+    for together in ALL if what == "all" else [[what]]:
+        with concurrent.futures.ThreadPoolExecutor(len(together)) as pool:
+            times += pool.map(lambda part: run_part(tally, part, arguments.get(part, [])),
+                              together)
     say(f"--- time: {', '.join(times)}")
     skipped = f", {tally.skipped} skipped" if tally.skipped else ""
     say(f"{tally.passed} passed, {tally.failed} failed{skipped}")

@@ -1,5 +1,7 @@
 """Fixtures: two hosts with an engine, a router and the default network, as long as a module."""
 
+import concurrent.futures
+
 import pytest
 
 import engines
@@ -61,7 +63,8 @@ def tidy(request):
     yield
     if "pair" not in request.fixturenames:
         return
-    for host in request.getfixturevalue("pair"):
+
+    def tidy_up(host):
         names = host.docker("ps", "-aq").split()
         if names:
             host.docker("rm", "-f", *names)
@@ -69,3 +72,6 @@ def tidy(request):
             if host.docker("network", "inspect", "-f", "{{.Name}}", name) not in (
                     "weave", "docker_gwbridge"):
                 host.docker("network", "rm", name)
+
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        list(pool.map(tidy_up, request.getfixturevalue("pair")))

@@ -16,11 +16,11 @@
 #include "sim_script.h"
 #include "sim_selftest.h"
 
-#define CI_RUNS 150u
+#define CI_RUNS 60u
 #define CI_PEERS 50u
-#define CI_MIDDLE_RUNS 150u
+#define CI_MIDDLE_RUNS 140u
 #define CI_MIDDLE_PEERS 16u
-#define CI_SMALL_RUNS 200u
+#define CI_SMALL_RUNS 300u
 #define CI_CHECK_EVERY 4000u
 #define SOAK_SECONDS 3600u
 #define FILES_MAX 256u
