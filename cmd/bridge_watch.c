@@ -288,6 +288,13 @@ static void on_follow_mtu(struct ev_loop *loop, struct ev_timer *w, int events)
 	daemon_follow_mtu(w->data);
 }
 
+static void on_follow_addresses(struct ev_loop *loop, struct ev_timer *w, int events)
+{
+	(void)loop;
+	(void)events;
+	daemon_follow_addresses(w->data);
+}
+
 static bool is_container_port(const struct net_link *link)
 {
 	return strcmp(link->kind, "veth") == 0 &&
@@ -351,6 +358,10 @@ static void on_event(struct daemon *d, const struct net_event *e)
 	case NET_EVENT_RESYNC:
 		segments_resync(d);
 		soon(d, &d->repair, REPAIR_DELAY_S);
+		soon(d, &d->follow_addresses, RELIST_DELAY_S);
+		break;
+	case NET_EVENT_ADDRESS:
+		soon(d, &d->follow_addresses, RELIST_DELAY_S);
 		break;
 	case NET_EVENT_FDB:
 		daemon_fastdp_fdb(d, &e->fdb);
@@ -404,7 +415,8 @@ bool bridge_watch_start(struct daemon *d, struct why *why)
 	ev_timer_init(&d->repair, on_repair, 0., 0.);
 	ev_timer_init(&d->relist, on_relist, 0., 0.);
 	ev_timer_init(&d->follow_mtu, on_follow_mtu, 0., 0.);
-	d->repair.data = d->relist.data = d->follow_mtu.data = d;
+	ev_timer_init(&d->follow_addresses, on_follow_addresses, 0., 0.);
+	d->repair.data = d->relist.data = d->follow_mtu.data = d->follow_addresses.data = d;
 	if (!open_monitor(d, why))
 		return false;
 	segments_watch(d);
@@ -426,6 +438,7 @@ void bridge_watch_stop(struct daemon *d)
 	ev_timer_stop(d->loop, &d->repair);
 	ev_timer_stop(d->loop, &d->relist);
 	ev_timer_stop(d->loop, &d->follow_mtu);
+	ev_timer_stop(d->loop, &d->follow_addresses);
 	net_monitor_close(d->monitor);
 	capture_free(d->capture);
 	mem_free(d->locals);

@@ -17,7 +17,7 @@
 
 #define PERSIST_RETRY_S 5.
 #define STOP_LIMIT_S 1.
-#define READDRESS_S 10. /* how soon a new address of the host is told */
+#define READDRESS_S 10. /* between looks at the host's addresses and paths */
 
 uint64_t daemon_random(void)
 {
@@ -285,18 +285,22 @@ static bool own_addresses(struct daemon *d, struct ip_addr *own, uint8_t *own_co
 	return true;
 }
 
-static void on_readdress(struct ev_loop *loop, struct ev_timer *w, int events)
+void daemon_follow_addresses(struct daemon *d)
 {
-	struct daemon *d = w->data;
 	struct ip_addr own[ADDRESSES_PER_PEER_MAX];
 	uint8_t count;
 
-	(void)loop;
-	(void)events;
-	daemon_look_at_paths(d);
 	dns_follow_addresses(d);
 	if (own_addresses(d, own, &count))
 		gossip_set_addresses(engine_gossip(d->engine), own, count, mono_now());
+}
+
+static void on_readdress(struct ev_loop *loop, struct ev_timer *w, int events)
+{
+	(void)loop;
+	(void)events;
+	daemon_look_at_paths(w->data);
+	daemon_follow_addresses(w->data);
 }
 
 static void entropy(void *ctx, void *out, size_t size)

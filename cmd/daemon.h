@@ -111,7 +111,8 @@ struct daemon {
 	struct api_ops ops;	/* the server borrows it */
 
 	struct ev_prepare prepare;
-	struct ev_timer deadline, persist_retry, repair, relist, follow_mtu, stop_limit, readdress;
+	struct ev_timer deadline, persist_retry, repair, relist, follow_mtu, follow_addresses,
+		stop_limit, readdress;
 	struct ev_io monitor_readable;
 	struct ev_signal terminate, interrupt;
 };
@@ -194,6 +195,9 @@ uint32_t daemon_datagram_max(uint32_t underlay);
 void daemon_settle_mtu(struct daemon *d);
 /* Some interface has changed: takes the underlay's MTU if it is another now. */
 void daemon_follow_mtu(struct daemon *d);
+/* The host has other addresses than before, perhaps: those that peers are told, and DNS answers at.
+ */
+void daemon_follow_addresses(struct daemon *d);
 /* Now and then: the same for the paths to peers, which may be smaller anywhere. */
 void daemon_look_at_paths(struct daemon *d);
 

@@ -25,7 +25,8 @@ struct net_monitor {
 
 int net_monitor_open(struct net_monitor **out)
 {
-	static const int groups[] = { RTNLGRP_LINK, RTNLGRP_NEIGH };
+	static const int groups[] = { RTNLGRP_LINK, RTNLGRP_NEIGH, RTNLGRP_IPV4_IFADDR,
+				      RTNLGRP_IPV6_IFADDR };
 	struct net_monitor *m = mem_new(1, sizeof *m);
 	int size = MONITOR_SOCKET_BUFFER, rc = 0;
 
@@ -103,6 +104,10 @@ static bool event_parse(const struct net_monitor *m, const struct nlmsghdr *h,
 	case RTM_DELNEIGH:
 		event->kind = NET_EVENT_FDB_GONE;
 		return read_fdb(m, h, &event->fdb);
+	case RTM_NEWADDR:
+	case RTM_DELADDR:
+		event->kind = NET_EVENT_ADDRESS;
+		return true;
 	default:
 		return false;
 	}

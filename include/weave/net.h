@@ -191,7 +191,8 @@ enum net_event_kind {
 	NET_EVENT_LINK_GONE, /* 'link': ifindex and name */
 	NET_EVENT_FDB,	     /* our bridge learned or refreshed 'fdb', or it moved to this port */
 	NET_EVENT_FDB_GONE,
-	NET_EVENT_RESYNC, /* events were lost: list links and fdb anew */
+	NET_EVENT_ADDRESS, /* an interface got an address, or lost one; which one is not told */
+	NET_EVENT_RESYNC,  /* events were lost: list links, addresses and fdb anew */
 };
 
 struct net_event {

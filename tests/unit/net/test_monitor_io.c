@@ -38,7 +38,7 @@ static bool matches(const struct net_event *e, enum net_event_kind kind, int ifi
 {
 	if (e->kind != kind)
 		return false;
-	if (kind == NET_EVENT_RESYNC)
+	if (kind == NET_EVENT_RESYNC || kind == NET_EVENT_ADDRESS)
 		return true;
 	if (kind == NET_EVENT_FDB || kind == NET_EVENT_FDB_GONE)
 		return e->fdb.ifindex == ifindex && !e->fdb.is_local;
@@ -127,6 +127,23 @@ static void macs_are_told(void **state)
 	assert_true(mac_equal(e.fdb.mac, mac));
 }
 
+static void addresses_are_told(void **state)
+{
+	struct cidr v4 = cidr_of("10.0.0.1/8"), v6 = cidr_of("fd00:1::1/64");
+	struct fixture *f = *state;
+	int ifindex = f->bridge.bridge_ifindex;
+	struct net_event e;
+
+	while (net_monitor_next(f->monitor, &e) > 0)
+		;
+	NET_OK(f->net, net_address_add(f->net, ifindex, v4));
+	assert_true(await_event(f, NET_EVENT_ADDRESS, 0, &e));
+	NET_OK(f->net, net_address_remove(f->net, ifindex, v4));
+	assert_true(await_event(f, NET_EVENT_ADDRESS, 0, &e));
+	NET_OK(f->net, net_address_add(f->net, ifindex, v6));
+	assert_true(await_event(f, NET_EVENT_ADDRESS, 0, &e));
+}
+
 static void unwatched_macs_are_not_told(void **state)
 {
 	struct fixture *f = *state;
@@ -171,6 +188,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(links_are_told, open_all, close_all),
 		cmocka_unit_test_setup_teardown(leaving_the_bridge_is_no_end, open_all, close_all),
 		cmocka_unit_test_setup_teardown(macs_are_told, open_all, close_all),
+		cmocka_unit_test_setup_teardown(addresses_are_told, open_all, close_all),
 		cmocka_unit_test_setup_teardown(unwatched_macs_are_not_told, open_all, close_all),
 		cmocka_unit_test_setup_teardown(overflow_asks_for_a_new_look, open_all, close_all),
 	};
