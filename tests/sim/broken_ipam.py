@@ -1,6 +1,6 @@
 """Breaks one rule of IPAM after the other in a scratch copy and counts the red runs of the simulator.
 
-    python3 tests/sim/broken_ipam.py FOLDER [NAME...] [--seeds 1-500]
+    python3 tests/sim/broken_ipam.py FOLDER [NAME...] [--seeds 1-500] [--removals]
 
 FOLDER becomes the copy (and keeps its build). For docs/why/ipam-proof.md; a rule whose place in the
 sources has changed is reported as not found, so that this cannot rot unseen.
@@ -55,13 +55,13 @@ def build(copy):
         sys.exit(made.stdout + made.stderr)
 
 
-def run(copy, seeds):
+def run(copy, course, seeds):
     """(number of red runs, first red seed, what it said)"""
     simulate = copy / "build/sim/simulate"
-    text = subprocess.run([simulate, "--ipam", "--seeds", seeds], text=True, check=False,
+    text = subprocess.run([simulate, course, "--seeds", seeds], text=True, check=False,
                           capture_output=True).stdout
     red = sorted((int(seed), said) for seed, said in 
-                 re.findall(r"^FAIL ipam-(\d+): (.*) \(replay", text, re.M))
+                 re.findall(r"^FAIL \w+-(\d+): (.*) \(replay", text, re.M))
     count = int(re.search(r"^RUNS \d+ passed \d+ failed (\d+)", text, re.M).group(1))
     return count, *(red[0] if red else ("-", ""))
 
@@ -70,9 +70,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--seeds", default="1-500")
+    parser.add_argument("--removals", action="store_true")
     parser.add_argument("rules", nargs="*", metavar="NAME", help=", ".join(RULES))
     options = parser.parse_args()
     copy = options.folder
+    course = "--removals" if options.removals else "--ipam"
     # With new times: what an interrupted run has built is built again.
     shutil.copytree(ROOT, copy, copy_function=shutil.copy, dirs_exist_ok=True,
                     ignore=shutil.ignore_patterns("build", ".git"))
@@ -85,7 +87,7 @@ def main():
             sys.exit(f"{name}: {file} does not say just once: {text}")
         path.write_text(whole.replace(text, instead))
         build(copy)
-        count, first, said = run(copy, options.seeds)
+        count, first, said = run(copy, course, options.seeds)
         print(f"| {what} | {first} | {count} | {said[:150]} |", flush=True)
         path.write_text(whole)
 

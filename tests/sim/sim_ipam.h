@@ -74,6 +74,7 @@ struct sim_ipam {
 	 * up with all. */
 	bool removed, restored, lost;
 	bool stale;
+	bool said_dead;			    /* by somebody who could not reach it, or insisted */
 	uint64_t looked_us;		    /* whether it has */
 	bool forced[SIM_IPAM_ROUTERS_MAX];  /* its operator took that one over by force once, */
 	bool insists[SIM_IPAM_ROUTERS_MAX]; /* and that is what goes on now */

@@ -224,7 +224,8 @@ static bool need_not_answer(const struct sim_router *by, size_t universe, peer_n
 		return false;
 	if (!p || (v < by->sim->count && by->ipam->insists[v]))
 		return true;
-	return !(p->known || p->owns || p->space || p->awaited) || (!p->reachable && p->removed);
+	return !(p->known || p->owns || p->space || p->awaited) ||
+	       (!p->reachable && p->removed && r->ipam->said_dead);
 }
 
 static bool find_mark(const struct sim_rows *rows, size_t universe, uint64_t start,
@@ -323,18 +324,20 @@ static void taint_forced(const struct sim_router *by, size_t universe, uint64_t 
 void sim_ipam_check_removal(struct sim_router *by, size_t universe, uint32_t victim, bool force)
 {
 	const struct takeovers *t = &sim_ipam_of(by, universe)->takeovers;
+	struct sim_router *v = by->sim->routers[victim];
+	const struct peer *p = peer_find(sim_ipam_of(by, universe), v->name);
 
 	by->ipam->forced[victim] |= force;
-	if (!force && !has_mark_of(&by->ipam->rows, by->sim->routers[victim]->name))
+	if (victim != by->index && (force || !p || !p->known || !p->reachable))
+		v->ipam->said_dead = true;
+	if (!force && !has_mark_of(&by->ipam->rows, v->name))
 		by->ipam->insists[victim] = false;
 	if (!force)
 		return;
 	by->ipam->insists[victim] = true;
 	for (size_t n = 0; n < t->marks_count; n++)
 		for (uint64_t at = t->marks[n].start;
-		     t->marks[n].victim.name == by->sim->routers[victim]->name &&
-		     at < t->marks[n].end;
-		     at++)
+		     t->marks[n].victim.name == v->name && at < t->marks[n].end; at++)
 			sim_ipam_taint(by->sim, universe, sim_ipam_of(by, universe)->ring_id, at);
 }
 

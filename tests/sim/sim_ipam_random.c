@@ -9,6 +9,7 @@
 #include "sim_invariants.h"
 #include "sim_ipam.h"
 #include "sim_ipam_check.h"
+#include "sim_ipam_removals.h"
 #include "sim_net.h"
 #include "sim_router.h"
 
@@ -650,6 +651,18 @@ static void life(struct course *c)
 	}
 }
 
+/* Seldom all have a ring by then, where they do not want the same one. */
+static void removals(struct course *c)
+{
+	if (!everybody_has_a_ring(c->s) || c->two_networks || c->s->count < 3) {
+		life(c);
+		return;
+	}
+	c->asked = true;
+	for (uint32_t lost = sim_ipam_removals(c->s); lost > 0; lost--)
+		note_erased(c);
+}
+
 /* ---- peace ---- */
 
 /* Whom somebody was told of may be dead; operators name somebody who is not. */
@@ -928,11 +941,14 @@ void sim_ipam_run(const struct sim_plan *plan, struct sim_result *result)
 	make_links(s);
 	make_names(s);
 	sim_ipam_init(s, universes, make_universes(s, universes));
-	c.kinds = choose_kinds(s);
+	c.kinds = plan->removals ? LOSSES : choose_kinds(s);
 	make_rings(&c, seeds);
 	start_all(&c);
 	first_ring(&c);
-	life(&c);
+	if (plan->removals)
+		removals(&c);
+	else
+		life(&c);
 	peace_us = s->clock.now_us;
 	if (!s->failed)
 		peace(&c);

@@ -56,7 +56,8 @@ static void work(const struct pool *p, uint64_t seed, int fd)
 		struct sim_plan plan = { .seed = seed,
 					 .peers = p->jobs->peers,
 					 .check_every = p->jobs->check_every,
-					 .ipam = p->jobs->ipam };
+					 .ipam = p->jobs->ipam,
+					 .removals = p->jobs->removals };
 		struct sim_result r;
 
 		limit_cpu();
@@ -90,7 +91,7 @@ static void spawn(struct pool *p, struct worker *w)
 
 static const char *sort_of(const struct pool *p)
 {
-	return p->jobs->ipam ? "ipam" : "random";
+	return p->jobs->removals ? "removals" : p->jobs->ipam ? "ipam" : "random";
 }
 
 static void end_block(struct pool *p)
@@ -117,7 +118,10 @@ static void report_failure(struct pool *p, uint64_t seed, const char *reason)
 {
 	p->failures++;
 	printf("FAIL %s-%llu: %s (replay: simulate%s --seed %llu --peers %u)\n", sort_of(p),
-	       (unsigned long long)seed, reason, p->jobs->ipam ? " --ipam" : "",
+	       (unsigned long long)seed, reason,
+	       p->jobs->removals ? " --removals"
+	       : p->jobs->ipam	 ? " --ipam"
+				 : "",
 	       (unsigned long long)seed, p->jobs->peers);
 	fflush(stdout);
 	count(p, false);

@@ -10,7 +10,8 @@ struct sim_jobs {
 	uint32_t peers, jobs, check_every;
 	uint32_t seconds; /* start no run after so many; 0 = no limit */
 	uint32_t block;	  /* one PASS line for each so many runs without a failure */
-	bool ipam;	  /* worlds that serve addresses */
+	bool ipam;	  /* worlds that serve addresses, */
+	bool removals;	  /* and the sort that sim_ipam_removals.h tells */
 };
 
 struct sim_totals {

@@ -25,6 +25,7 @@
 #define SOAK_SECONDS 3600u
 #define FILES_MAX 256u
 #define CI_IPAM_RUNS 2000u
+#define CI_REMOVALS_RUNS 300u
 #define IPAM_CHECK_EVERY 100u
 #define MUTATION_SEEDS 30u
 #define MUTATION_SEEDS_IPAM 400u
@@ -35,6 +36,7 @@ static const char usage[] =
 	"simulate --seed S [--peers N]            one random run\n"
 	"simulate --seeds A-B [--peers N] [--jobs J]\n"
 	"simulate --ipam --seed S | --seeds A-B   small worlds that serve addresses\n"
+	"simulate --removals --seed(s) ...        the same; one peer is removed again and again\n"
 	"simulate --scenario NAME|FILE            one scenario; of a file, --seed(s): its worlds\n"
 	"simulate --scenarios | --self-tests | --mutations\n"
 	"simulate --mutate NAME ...               with a fault in the world or the checker\n"
@@ -45,7 +47,7 @@ struct options {
 	const char *mode, *scenario, *trace, *program;
 	uint64_t seed, last;
 	uint32_t peers, jobs, seconds, check_every;
-	bool ipam;
+	bool ipam, removals;
 	enum sim_mutation mutation;
 };
 
@@ -205,15 +207,22 @@ static void one_run(const struct options *o, struct tally *t)
 				 .check_every = o->check_every,
 				 .mutation = o->mutation,
 				 .trace = trace,
-				 .ipam = o->ipam };
+				 .ipam = o->ipam,
+				 .removals = o->removals };
 	struct sim_result r;
 	char name[64], replay[96];
 
 	sim_run_plan(&plan, &r);
 	close_trace(trace);
-	snprintf(name, sizeof name, "%s-%llu", o->ipam ? "ipam" : "random",
+	snprintf(name, sizeof name, "%s-%llu",
+		 o->removals ? "removals"
+		 : o->ipam   ? "ipam"
+			     : "random",
 		 (unsigned long long)o->seed);
-	snprintf(replay, sizeof replay, "%s--seed %llu --peers %u", o->ipam ? "--ipam " : "",
+	snprintf(replay, sizeof replay, "%s--seed %llu --peers %u",
+		 o->removals ? "--removals "
+		 : o->ipam   ? "--ipam "
+			     : "",
 		 (unsigned long long)o->seed, o->peers);
 	report(t, name, r.passed, r.failure, replay);
 	printf("%llu events, %.1f virtual s, converged in %.1f s, %.0f KB per peer, trace "
@@ -232,7 +241,8 @@ static void many_runs(const struct options *o, struct tally *t, uint32_t seconds
 				 .check_every = o->check_every,
 				 .seconds = seconds,
 				 .block = o->ipam ? 1000 : 100,
-				 .ipam = o->ipam };
+				 .ipam = o->ipam,
+				 .removals = o->removals };
 
 	t->runs += sim_jobs_run(&jobs, &t->passed, &t->failed);
 }
@@ -379,6 +389,8 @@ static bool parse(struct options *o, int argc, char **argv)
 			mode = mode || strcmp(argv[i], modes[k]) == 0;
 		if (strcmp(argv[i], "--ipam") == 0)
 			o->ipam = true;
+		else if (strcmp(argv[i], "--removals") == 0)
+			o->ipam = o->removals = true;
 		else if (mode)
 			o->mode = argv[i];
 		else if (i + 1 == argc || !take_value(o, argv[i], argv[i + 1]))
@@ -465,6 +477,9 @@ static void ci(const struct options *o, struct tally *t)
 	runs.last = CI_IPAM_RUNS;
 	runs.peers = 0;
 	runs.check_every = IPAM_CHECK_EVERY;
+	many_runs(&runs, t, 0);
+	runs.removals = true;
+	runs.last = CI_REMOVALS_RUNS;
 	many_runs(&runs, t, 0);
 	await_the_rest(pid, fd, t);
 }

@@ -11,8 +11,9 @@ struct sim_plan {
 	uint32_t peers;
 	uint32_t check_every;
 	enum sim_mutation mutation;
-	FILE *trace; /* NULL: none */
-	bool ipam;   /* a world that serves addresses: sim_ipam_random.h */
+	FILE *trace;   /* NULL: none */
+	bool ipam;     /* a world that serves addresses: sim_ipam_random.h, */
+	bool removals; /* in which one is removed again and again */
 };
 
 /* What happened to addresses, for the summary. */
