@@ -466,7 +466,8 @@ def part_lint(tally, _arguments):
 PARTS = {"lint": part_lint, "unit": part_unit, "sim": part_sim, "fuzz": part_fuzz,
          "net": part_net, "bench": part_bench, "vm": part_vm, "docker": part_docker,
          "soak": part_soak}
-# Those in one list run side by side.
+# Those in one list run side by side.  More of that saves nothing: beside each other all parts keep
+# two processors busy all the time, take as long, and the emulated machine starves.
 # The emulated machine has one processor, and beside it engines wait for their containers.
 ALL = [["unit"], ["bench"], ["lint", "net"], ["sim"], ["fuzz"], ["vm", "docker"]]
 # Of what costs more than its share of the 15 minutes; the whole: make test-vm.
