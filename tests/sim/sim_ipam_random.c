@@ -659,7 +659,11 @@ static void removals(struct course *c)
 		return;
 	}
 	c->asked = true;
-	for (uint32_t lost = sim_ipam_removals(c->s); lost > 0; lost--)
+	/* So few that those who forgot their vote cannot decide on another ring; without votes,
+	 * any. */
+	c->s->addresses->rings_may_differ |= !c->electors;
+	for (uint32_t lost = sim_ipam_removals(c->s, c->electors ? c->electors / 2 : 8); lost > 0;
+	     lost--)
 		note_erased(c);
 }
 

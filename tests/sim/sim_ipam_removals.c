@@ -13,6 +13,7 @@
 /* Who is who in one round: all different, but that there may be no 'late'. */
 struct cast {
 	struct sim *s;
+	uint32_t losses_left;
 	struct sim_router *by, *victim, *third, *late; /* 'late' is away when it is asked */
 };
 
@@ -101,10 +102,11 @@ static void start(struct sim_router *r)
 		sim_router_start(r);
 }
 
-static uint32_t lose_disk(struct sim_router *r)
+static uint32_t lose_disk(struct cast *c, struct sim_router *r)
 {
-	if (!r || !r->disk.present)
+	if (!r || !r->disk.present || !c->losses_left)
 		return 0;
+	c->losses_left--;
 	crash(r, false);
 	sim_ipam_lose_disk(r);
 	pass(r->sim, 3 * SIM_S);
@@ -168,10 +170,10 @@ static void take_from_victim(const struct cast *c)
 
 /* ---- one round ---- */
 
-static uint32_t go_away(const struct cast *c)
+static uint32_t go_away(struct cast *c)
 {
 	struct sim *s = c->s;
-	uint32_t lost = often(s, 25) ? lose_disk(c->victim) : 0;
+	uint32_t lost = often(s, 25) ? lose_disk(c, c->victim) : 0;
 
 	if (lost && often(s, 60)) {
 		pass(s, 6 * SIM_S); /* it lives: what its former store had is taken */
@@ -203,7 +205,7 @@ static void come_back(const struct cast *c)
 	pass(s, 3 * SIM_S);
 }
 
-static uint32_t round_of(const struct cast *c)
+static uint32_t round_of(struct cast *c)
 {
 	struct sim *s = c->s;
 	uint32_t lost = go_away(c);
@@ -220,7 +222,7 @@ static uint32_t round_of(const struct cast *c)
 	if (often(s, 50))
 		crash(c->victim, often(s, 60));
 	if (often(s, 15))
-		lost += lose_disk(often(s, 50) ? c->third : c->late);
+		lost += lose_disk(c, often(s, 50) ? c->third : c->late);
 	if (often(s, 80))
 		await_unreached(c);
 	remove_victim(c);
@@ -235,7 +237,7 @@ static uint32_t round_of(const struct cast *c)
 	return lost;
 }
 
-uint32_t sim_ipam_removals(struct sim *s)
+uint32_t sim_ipam_removals(struct sim *s, uint32_t losses_max)
 {
 	uint32_t lost = 0;
 
@@ -244,6 +246,7 @@ uint32_t sim_ipam_removals(struct sim *s)
 	for (uint64_t n = sim_between(&s->rng, 1, ROUNDS_MAX); n > 0 && !s->failed; n--) {
 		struct cast c = choose_cast(s);
 
+		c.losses_left = losses_max - lost;
 		lost += round_of(&c);
 		for (uint32_t k = 0; k < s->count && !s->failed; k++)
 			if (often(s, 70))

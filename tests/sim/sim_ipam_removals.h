@@ -10,8 +10,8 @@
 
 #include "sim.h"
 
-/* Everybody runs and has a ring; three routers at least.  Returns how many disks were lost; some
- * routers are down in the end, and links are cut. */
-uint32_t sim_ipam_removals(struct sim *s);
+/* Everybody runs and has a ring; three routers at least.  At most so many disks are lost; returns
+ * how many were; some routers are down in the end, and links are cut. */
+uint32_t sim_ipam_removals(struct sim *s, uint32_t losses_max);
 
 #endif
