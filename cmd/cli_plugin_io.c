@@ -8,11 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include <weave/pid_file_io.h>
 
 #define PROGRAM "weave-plugin"
 #define READY_TIMEOUT_MS 10000
@@ -145,22 +146,12 @@ int cli_plugin_start(const struct weaver_options *o)
 	return o->plugin == PLUGIN_ON;
 }
 
-/* The file is locked as long as its process lives, so an old number is never taken for ours. */
 static pid_t running(const char *run_dir)
 {
-	char path[PATH_MAX], text[16] = "";
-	pid_t pid = 0;
-	int fd;
+	char path[PATH_MAX];
 
 	snprintf(path, sizeof path, "%s/plugin.pid", run_dir);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	if (flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK &&
-	    read(fd, text, sizeof text - 1) > 0)
-		pid = atoi(text);
-	close(fd);
-	return pid;
+	return pid_file_holder(path);
 }
 
 void cli_plugin_stop(const char *run_dir)

@@ -320,15 +320,14 @@ static void sweep(struct daemon *d)
 
 /* Engines that switch forwarding on drop what they do not know, and the kernel shows them frames
  * on bridges, too (bridge-nf-call-iptables).  DOCKER-USER is the chain that Docker leaves to
- * others; rules elsewhere cannot take a drop back. */
+ * others; rules elsewhere cannot take a drop back.  Where there is no such chain nothing is done;
+ * whether we see the engine's API does not matter: a managed plugin does not. */
 void docker_accept_bridge(struct daemon *d, const char *bridge)
 {
 	struct text rule = { 0 };
 	char *chain = NULL, wanted[64];
 	struct why why;
 
-	if (!d->docker.engine || !d->docker.engine->there)
-		return;
 	snprintf(wanted, sizeof wanted, "\"key\": \"oifname\"}}, \"right\": \"%s\"", bridge);
 	if (net_nft("list chain ip filter DOCKER-USER", &chain, &why) == 0 &&
 	    !strstr(chain, wanted)) {

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -19,6 +18,7 @@
 
 #include <weave/docker_front_io.h>
 #include <weave/must.h>
+#include <weave/pid_file_io.h>
 #include <weave/text.h>
 
 #define RUN_DIR "/run/weave"
@@ -158,7 +158,7 @@ static void report(const struct options *o, const char *what, const char *text)
 	}
 }
 
-static bool make_folder(const char *path)
+static bool make_folder(const char *path, struct why *why)
 {
 	char part[PATH_MAX_LENGTH + 1];
 
@@ -167,26 +167,13 @@ static bool make_folder(const char *path)
 			continue;
 		memcpy(part, path, i);
 		part[i] = '\0';
-		if (mkdir(part, path[i] ? 0755 : 0700) < 0 && errno != EEXIST)
+		if (mkdir(part, path[i] ? 0755 : 0700) < 0 && errno != EEXIST) {
+			why_set(why, WHY_INVALID, "cannot make folder %.90s: %s", part,
+				strerror(errno));
 			return false;
+		}
 	}
 	return true;
-}
-
-/* Locked as long as we live, so that `weave` knows whom to end. */
-static int take_pid_file(const char *path)
-{
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-
-	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		close(fd);
-		return -1;
-	}
-	if (fd >= 0 && (ftruncate(fd, 0) < 0 || dprintf(fd, "%ld\n", (long)getpid()) < 0)) {
-		close(fd);
-		return -1;
-	}
-	return fd;
 }
 
 /* ---- the router as a child ---- */
@@ -262,7 +249,7 @@ static int run(struct options *o)
 	struct docker_front *front = NULL;
 	struct why why = { 0 };
 	sigset_t signals;
-	int lock, rc = 1;
+	int lock = -1, rc = 1;
 
 	text_add(&router, "%s/weave.sock", o->run_dir);
 	text_add(&promises, "%s/plugin.later", o->state_dir);
@@ -276,12 +263,9 @@ static int run(struct options *o)
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
-	lock = make_folder(o->run_dir) && make_folder(o->state_dir)
-		       ? take_pid_file(text_string(&pid_file))
-		       : -1;
-	if (lock < 0)
-		why_set(&why, WHY_TRANSPORT, "already running, or %.90s cannot be written: %s",
-			text_string(&pid_file), strerror(errno));
+	if (make_folder(o->run_dir, &why) && make_folder(o->state_dir, &why))
+		/* `weave` knows by it whom to end. */
+		lock = pid_file_lock(text_string(&pid_file), "weave-plugin", &why);
 	if (lock >= 0 && docker_front_new(&o->front, &log, &front, &why) == 0) {
 		log_info(&log, "weave %s plugin ready, for the router on %s", WEAVE_VERSION,
 			 text_string(&router));

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the tests, part by part, and ends with one line: "N passed, N failed[, N skipped]".
 
-	python3 tests/run.py all               unit, bench, lint beside net, sim, fuzz
+	python3 tests/run.py all               what must be true now: all of the below but soak
 	python3 tests/run.py unit [pattern]    cmocka programs under gcc, clang with ASan+UBSan, TSan
 	python3 tests/run.py sim | soak        the simulator: --ci, or --soak for SOAK_SECONDS
 	python3 tests/run.py fuzz [pattern]    corpus replay, then FUZZ_SECONDS of search per target

@@ -72,6 +72,19 @@ def test_own_subnet_range_fixed_address_and_mac(pair):
             host.run_container(name, "--ip", "10.40.7.7", network="own")
 
 
+def test_addresses_of_the_engines_own(pair):
+    """Without --ipam-driver each engine gives out addresses by itself: a range for each host."""
+    for n, host in enumerate(pair, 1):
+        host.docker("network", "create", "-d", "weave", "--subnet", "172.29.0.0/16", "--ip-range",
+                    f"172.29.{n}.0/24", "engines")
+        host.run_container(f"own{n}", network="engines")
+    a, b = pair
+    one, two = a.address("own1", "engines"), b.address("own2", "engines")
+    assert one.startswith("172.29.1.") and two.startswith("172.29.2.")
+    wait_until(15, lambda: a.pings("own1", two) and b.pings("own2", one), "ping across hosts")
+    assert one not in a.held(), "not of our range"
+
+
 def test_both_hosts_may_name_the_same_gateway(pair):
     for host in pair:
         host.docker("network", "create", "-d", "weave", "--ipam-driver", "weave", "--subnet",
@@ -231,7 +244,9 @@ def test_networks_are_isolated_against_forged_frames(pair):
         mac = host.inspect(name)["NetworkSettings"]["Networks"]["red"]["MacAddress"]
         seen = subprocess.Popen(["nsenter", "-t", str(host.inspect(name)["State"]["Pid"]), "-n",
                                  "tcpdump", "-nlpi", "ethwe0", "host", "10.41.200.1"],
-                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        while "listening on" not in (line := seen.stderr.readline()):
+            assert line, "tcpdump has ended"
         assert inside(a, "liar", "ping", "-c", 2, "-W", 1, ip).returncode != 0
         inside(a, "liar", "ip", "neigh", "replace", ip, "lladdr", mac, "dev", "ethwe0")
         assert inside(a, "liar", "ping", "-c", 3, "-i", 0.2, "-W", 1, ip).returncode != 0
@@ -268,10 +283,10 @@ def test_50_containers_at_once_on_each_host(pair, say):
     for process in starts:
         out, _ = process.communicate(timeout=150)
         assert process.returncode == 0, out
-    addresses = [host.address(name) for host, name in create]
-    assert len(set(addresses)) == 100
+    own = {host: {host.address(name) for name in names[host]} for host in pair}
+    assert len(set.union(*own.values())) == 100
     for host in pair:
-        assert set(addresses) & set(host.held()), "held by its router"
+        assert own[host] <= set(host.held()), "held by its router"
     a, b = pair
     wait_until(20, lambda: a.pings("many49", b.address("many49")), "the last reach each other")
     say(f"100 containers created in {created:.0f} s, and started within "

@@ -212,15 +212,20 @@ def test_engine_killed_with_live_restore(two):
 
 def test_container_killed_while_it_is_attached(two):
     c, _ = two
+    caught = 0
     for i in range(5):
         c.docker("create", "--name", f"k{i}", "--net", "weave", IMAGE, "sleep", "1000")
         starting = c.background("start", f"k{i}")
-        time.sleep(0.05 * i)
+        while starting.poll() is None and not c.held():
+            pass
+        time.sleep(0.02 * i)
+        caught += starting.poll() is None
         killer = threading.Thread(target=lambda: c.try_docker("rm", "-f", f"k{i}"))
         killer.start()
         starting.communicate(timeout=60)
         killer.join()
         c.try_docker("rm", "-f", f"k{i}")
+    assert caught >= 2, "between its address and its start"
     wait_until(15, lambda: not c.endpoints() and not c.held(), "nothing is left")
 
 

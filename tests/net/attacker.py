@@ -18,20 +18,13 @@ import socket
 import struct
 import sys
 
+from checksum import checksum
+
 ETH_P_ALL = 3
 IPV4 = b"\x08\x00"
 TCP, UDP = 6, 17
 SO_RCVBUFFORCE = 33  # <asm-generic/socket.h>
 HOLD_S = 0.02
-
-
-def checksum(data):
-    if len(data) & 1:
-        data += b"\0"
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xffff) + (total >> 16)
-    return ~total & 0xffff
 
 
 class Packet:

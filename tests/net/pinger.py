@@ -10,16 +10,9 @@ import socket
 import struct
 import time
 
+from checksum import checksum
+
 IP_MTU_DISCOVER, IPV6_MTU_DISCOVER, PMTUDISC_DO = 10, 23, 2
-
-
-def _checksum(data):
-    if len(data) % 2:
-        data += b"\0"
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xffff) + (total >> 16)
-    return ~total & 0xffff
 
 
 class _Echo:
@@ -34,7 +27,7 @@ class _Echo:
     def packet(self, kind, sequence):
         head = struct.pack("!BBHHH", kind, 0, 0, self.ident, sequence)
         if not self.v6:  # the kernel fills in ICMPv6's
-            head = struct.pack("!BBHHH", kind, 0, _checksum(head + self.body), self.ident, sequence)
+            head = struct.pack("!BBHHH", kind, 0, checksum(head + self.body), self.ident, sequence)
         return head + self.body
 
     def answered(self, packet):

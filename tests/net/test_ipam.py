@@ -537,18 +537,25 @@ def test_killed_a_hundred_times_while_giving_out(lab, say):
 
 # --- several hosts --------------------------------------------------------------------------------
 
+VOTE_OF_THREE = ("--ipalloc-range", SMALL, "--ipalloc-init", "consensus=3")
+
+
+def three_owners(lab):
+    """Hosts a, b and c with space each, and a container on each."""
+    lan = lab.lan()
+    hosts = [lan.host(short) for short in "abc"]
+    for n, host in enumerate(hosts):
+        host.launch(*VOTE_OF_THREE, *(h.ip for h in hosts[:n][:1]))
+    mesh(hosts)
+    boxes = [box(h) for h in hosts]
+    wait_until(10, lambda: all(set(owned(h)) == {"a", "b", "c"} for h in hosts),
+               "all own something, and know it")
+    return hosts, boxes
+
+
 def test_space_of_a_dead_host_comes_back(lab):
     """335: taken over by one, learned by the third."""
-    lan = lab.lan()
-    a, b, c = lan.host("a"), lan.host("b"), lan.host("c")
-    options = ("--ipalloc-range", SMALL, "--ipalloc-init", "consensus=3")
-    a.launch(*options)
-    b.launch(*options, a.ip)
-    c.launch(*options, a.ip)
-    mesh([a, b, c])
-    for h in (a, b, c):
-        box(h)
-    wait_until(10, lambda: set(owned(c)) == {"a", "b", "c"}, "all own something")
+    (a, b, c), _ = three_owners(lab)
     b.kill()
     wait_until(30, lambda: "unreachable" in status_ipam(a) and "unreachable" in status_ipam(c),
                "b is missed")
@@ -566,15 +573,7 @@ def test_space_of_a_dead_host_comes_back(lab):
 
 def test_a_removal_waits_for_all_or_is_forced(lab):
     """Who is away might live on what is taken: it is named, and waited for, unless a person insists."""
-    lan = lab.lan()
-    a, b, c = lan.host("a"), lan.host("b"), lan.host("c")
-    options = ("--ipalloc-range", SMALL, "--ipalloc-init", "consensus=3")
-    a.launch(*options)
-    b.launch(*options, a.ip)
-    c.launch(*options, a.ip)
-    mesh([a, b, c])
-    boxes = [box(h) for h in (a, b, c)]
-    wait_until(10, lambda: set(owned(a)) == {"a", "b", "c"}, "all own something")
+    (a, b, c), boxes = three_owners(lab)
     b.kill()
     c.kill()
     wait_until(30, lambda: status_ipam(a).count("unreachable") == 2, "b and c are missed")
@@ -586,7 +585,7 @@ def test_a_removal_waits_for_all_or_is_forced(lab):
     assert re.match(r"\d+ IPs taken over from ", a.weave("rmpeer", "b", "--force", limit=60))
     assert waiting.wait(10) == 0
     assert "waiting for" not in a.weave("status")
-    c.launch(*options, a.ip)
+    c.launch(*VOTE_OF_THREE, a.ip)
     mesh([a, c])
     wait_until(10, lambda: owned(c) == owned(a) and "b" not in owned(c), "c learns of it")
     assert owned(a)["a"] == free

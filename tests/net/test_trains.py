@@ -15,6 +15,7 @@ import threading
 
 import pytest
 
+from checksum import ones_sum
 from lab import mesh, transfer, wait_until
 
 TRANSFER_MB = int(os.environ.get("WEAVE_TRANSFER_MB", "200"))
@@ -174,15 +175,6 @@ def test_kind_can_change(lab):
 
 
 # --- checksums -----------------------------------------------------------------------------------
-
-def ones_sum(data):
-    if len(data) % 2:
-        data += b"\0"
-    total = sum(struct.unpack(f">{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xffff) + (total >> 16)
-    return total
-
 
 def wrong_checksum(frame):
     """Why this frame's checksums are not right, or None."""
